@@ -8,6 +8,9 @@ added with a default at any time, a reader ignores members it does not know, and
 the node has *applied whole* (each guest's and network's own outcome stands in its entry). A machine of the control plane that has
 removed a guest waits for ``report.generation >= g`` and the guest's absence from ``report.guests``.
 
+A node opens its session with a ``Join``, which names its present run (``boot_id``). From then on reports of another run are refused,
+so that nothing a former run sent late can overwrite what the present one sees.
+
 Sizes are MiB or GiB as named, times are UTC ISO 8601 strings, addresses and CIDRs dotted strings, digests ``sha256:<hex>``.
 """
 
@@ -15,6 +18,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+import json
 import types
 import typing
 from dataclasses import dataclass, field
@@ -184,6 +188,7 @@ class Desired:
     public_pool: tuple[str, ...] = ()  # CIDRs; each gets an unreachable route behind it
     networks: tuple[Network, ...] = ()
     guests: tuple[Guest, ...] = ()
+    digest: str = ""  # set by the cloud's session, of all else but the generation; the node hands it back when it asks again
     version: int = VERSION
 
 
@@ -221,6 +226,18 @@ class Capacity:
     memory_mib: int
     disk_gib: int
     accelerator: str = "tcg"  # kvm | tcg | simulated
+
+
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A node's registration, sent at every start of its agent and whenever the cloud asks for it (``JoinFirst``)."""
+
+    node_id: str
+    boot_id: str
+    zone: str
+    hostname: str
+    capacity: Capacity
+    version: int = VERSION
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,3 +306,19 @@ def _reader(hint: Any) -> typing.Callable[[Any], Any]:
 def from_json(kind: type[T], data: dict[str, Any]) -> T:
     """The inverse of ``to_json``. Unknown members are ignored; a missing required one raises ``TypeError``."""
     return kind(**{name: read(data[name]) for name, read in _readers(kind) if name in data})
+
+
+def encode(value: Any) -> bytes:
+    """A document part as compact UTF-8 JSON."""
+    return json.dumps(to_json(value), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+def decode(kind: type[T], body: bytes | bytearray | memoryview) -> T:
+    """The inverse of ``encode``; raises ``ValueError`` when the body is not such a document."""
+    try:
+        data = json.loads(bytes(body))
+        if not isinstance(data, dict):
+            raise ValueError("the body is not a JSON object")
+        return from_json(kind, data)
+    except (TypeError, AttributeError, KeyError, RecursionError) as error:
+        raise ValueError(f"not a {kind.__name__}: {error}") from error
