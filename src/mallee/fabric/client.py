@@ -1,8 +1,9 @@
 """The node's end of the fabric: HTTP/1.1 over a unix socket, with nothing but the standard library.
 
-Holds a few idle keep-alive connections, so that a long poll, reports and blob downloads go side by side from any thread. A connection
-that the cloud closed while it lay idle is replaced silently; when the cloud can't be reached, calls fail with ``Unreachable`` and the
-next ones are held back for a growing, jittered moment, so that a caller may just loop.
+Holds a few idle keep-alive connections, so that a long poll, reports and blob downloads go side by side from any
+thread. A connection that the cloud closed while it lay idle is replaced silently; when the cloud can't be reached,
+calls fail with ``Unreachable`` and the next ones are held back for a growing, jittered moment, so that a caller may
+just loop.
 """
 
 from __future__ import annotations
@@ -120,7 +121,9 @@ class SocketTransport:
         os.replace(part, to)
 
     def close(self) -> None:
-        """Ends every connection; calls in progress in other threads fail with ``Unreachable`` at once, as do later ones."""
+        """Ends every connection; calls in progress in other threads fail with ``Unreachable`` at once, as do later
+        ones.
+        """
         self._closed.set()
         with self._lock:
             connections = [*self._idle, *self._busy]

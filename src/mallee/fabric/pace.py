@@ -1,7 +1,9 @@
-"""A pace that follows cost: the first of a burst goes at once, the rest are gathered so that the work takes a bounded share of time.
+"""A pace that follows cost: the first of a burst goes at once, the rest are gathered so that the work takes a bounded
+share of time.
 
-Documents and reports are complete, so sending one costs as much as a node has guests. Sent at every change, a burst of n changes on
-n guests would cost n²; paced, the burst costs a share of the time it lasts, and what is sent last always says everything.
+Documents and reports are complete, so sending one costs as much as a node has guests. Sent at every change, a burst
+of n changes on n guests would cost n²; paced, the burst costs a share of the time it lasts, and what is sent last
+always says everything.
 """
 
 from __future__ import annotations
@@ -10,7 +12,9 @@ import time
 
 
 class Pace:
-    """After work that took ``t`` seconds the next may begin ``t * (1 / share - 1)`` seconds later, but at most ``longest`` later."""
+    """After work that took ``t`` seconds the next may begin ``t * (1 / share - 1)`` seconds later, but at most
+    ``longest`` later.
+    """
 
     __slots__ = ("_factor", "_longest", "_next")
 

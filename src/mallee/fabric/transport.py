@@ -1,10 +1,11 @@
 """What a node, real or simulated, may say to its cloud, and how the cloud may refuse.
 
-A node calls out; the cloud never calls in. Every call may be repeated: after any ``FabricError`` the node simply calls again, and a
-call whose reply was lost changes nothing when it comes a second time. Losing the cloud changes nothing on the node: guests and
-networks stay as they are until a new document says otherwise.
+A node calls out; the cloud never calls in. Every call may be repeated: after any ``FabricError`` the node simply
+calls again, and a call whose reply was lost changes nothing when it comes a second time. Losing the cloud changes
+nothing on the node: guests and networks stay as they are until a new document says otherwise.
 
-Two implementations: ``fabric.client.SocketTransport`` over a socket, and ``nodes.session.DirectTransport`` inside one process.
+Two implementations: ``fabric.client.SocketTransport`` over a socket, and ``nodes.session.DirectTransport`` inside one
+process.
 """
 
 from __future__ import annotations
@@ -48,7 +49,9 @@ class FabricError(Exception):
 
 
 class Unreachable(FabricError):
-    """No answer: the cloud is down, restarting, or the reply was lost. Call again; the transport itself holds the pace."""
+    """No answer: the cloud is down, restarting, or the reply was lost. Call again; the transport itself holds the
+    pace.
+    """
 
 
 class JoinFirst(FabricError):
@@ -76,19 +79,25 @@ class Transport(Protocol):
         """Makes this run of the node the one whose reports count."""
 
     def desired(self, node_id: str, after: int, digest: str, timeout: float) -> Desired | None:
-        """The node's document as soon as it differs from generation ``after`` with ``digest`` (``Desired.digest`` of the last
-        one, ``0`` and ``""`` for none yet), or ``None`` when ``timeout`` seconds passed without a change.
+        """The node's document as soon as it differs from generation ``after`` with ``digest`` (``Desired.digest`` of
+        the last one, ``0`` and ``""`` for none yet), or ``None`` when ``timeout`` seconds passed without a change.
 
-        The generation differs but not the content: the answer bears the new generation, and its parts are those handed out
-        before (``is``), so that a node can see at no cost that there is nothing to do but to report the generation."""
+        The generation differs but not the content: the answer bears the new generation, and its parts are those
+        handed out before (``is``), so that a node can see at no cost that there is nothing to do but to report the
+        generation.
+        """
 
     def report(self, report: Report) -> None:
-        """Hands over what the node observes. Returns when the cloud has committed it, or has dropped it as older than another."""
+        """Hands over what the node observes. Returns when the cloud has committed it, or has dropped it as older than
+        another.
+        """
 
     def blob(self, digest: str, to: Path) -> None:
-        """Puts the blob at ``to``, verified by its digest, atomically; what an interrupted call has fetched is gone on with.
-        ``OSError`` (a full disk) comes through."""
+        """Puts the blob at ``to``, verified by its digest, atomically; what an interrupted call has fetched is gone
+        on with. ``OSError`` (a full disk) comes through.
+        """
 
     def console(self, instance_id: str, text: bytes, offset: int = 0) -> None:
-        """Hands over the end of a guest's serial console (at most ``CONSOLE_LIMIT`` bytes are kept). ``offset``: how many
-        bytes of the console came before ``text``."""
+        """Hands over the end of a guest's serial console (at most ``CONSOLE_LIMIT`` bytes are kept). ``offset``: how
+        many bytes of the console came before ``text``.
+        """
