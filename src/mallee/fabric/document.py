@@ -20,7 +20,6 @@ Sizes are MiB or GiB as named, times are UTC ISO 8601 strings, addresses and CID
 from __future__ import annotations
 
 import dataclasses
-import functools
 import json
 import types
 import typing
@@ -292,6 +291,22 @@ def decode(kind: type[T], body: bytes | bytearray) -> T:
 
 _REQUIRED = object()
 _Convert = typing.Callable[[Any], Any]
+_WRITERS: dict[type, _Convert] = {}
+_READERS: dict[type, _Convert] = {}
+
+
+def _writer_of(kind: Any) -> _Convert:
+    convert = _WRITERS.get(kind)
+    if convert is None:
+        convert = _WRITERS[kind] = _compile_writer(kind)
+    return convert
+
+
+def _reader_of(kind: Any) -> _Convert:
+    convert = _READERS.get(kind)
+    if convert is None:
+        convert = _READERS[kind] = _compile_reader(kind)
+    return convert
 
 
 def _default(item: dataclasses.Field[Any]) -> Any:
@@ -302,8 +317,7 @@ def _default(item: dataclasses.Field[Any]) -> Any:
     return _REQUIRED if item.default_factory is dataclasses.MISSING else item.default_factory()
 
 
-@functools.cache
-def _writer_of(kind: Any) -> _Convert:
+def _compile_writer(kind: Any) -> _Convert:
     hints = typing.get_type_hints(kind)
     members = [(item.name, _default(item), _writer(hints[item.name])) for item in dataclasses.fields(kind)]
 
@@ -332,8 +346,7 @@ def _writer(hint: Any) -> _Convert | None:
     return None
 
 
-@functools.cache
-def _reader_of(kind: Any) -> _Convert:
+def _compile_reader(kind: Any) -> _Convert:
     hints = typing.get_type_hints(kind)
     members = [(item.name, _reader(hints[item.name])) for item in dataclasses.fields(kind)]
 
