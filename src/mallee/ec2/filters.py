@@ -1,9 +1,10 @@
 """EC2's ``Filters`` parameter: which of these items does the caller want to see?
 
-A domain declares a table from filter name to a function of the item; the function returns a value, several values, or None. Names
-are joined by AND, the values of a name by OR. Values compare as text and with case: ``*`` stands for any characters, ``?`` for
-exactly one, a backslash takes the next character literally. ``tag:KEY`` and ``tag-key`` work for every item whose tags are given.
-An unknown name is refused before anything is read, because a filter that is silently ignored shows too much.
+A domain declares a table from filter name to a function of the item; the function returns a value, several values,
+or None. Names are joined by AND, the values of a name by OR. Values compare as text and with case: ``*`` stands for
+any characters, ``?`` for exactly one, a backslash takes the next character literally. ``tag:KEY`` and ``tag-key``
+work for every item whose tags are given. An unknown name is refused before anything is read, because a filter that
+is silently ignored shows too much.
 """
 
 from __future__ import annotations
@@ -51,7 +52,8 @@ def names_tags(given: Sequence[Mapping[str, Any]] | None) -> bool:
 
 
 def exact(given: Sequence[Mapping[str, Any]] | None, name: str) -> list[str] | None:
-    """The values asked of filter ``name`` when none has a wildcard (a query may use them to narrow its rows), else None."""
+    """The values asked of filter ``name`` when none has a wildcard (a query may use them to narrow its rows), else
+    None."""
     for each in given or ():
         values = each.get("Values") or []
         if each.get("Name") == name and values and not any(_SPECIAL.search(value) for value in values):
@@ -131,7 +133,8 @@ def matcher(values: Iterable[str]) -> Callable[[str], bool]:
 
 
 def _pattern(value: str) -> str:
-    """A regular expression without catastrophic backtracking: runs of stars are one star, each run is atomic up to its literal."""
+    """A regular expression without catastrophic backtracking: runs of stars are one star, each run is atomic up to its
+    literal."""
     parts: list[str] = []
     position = 0
     while position < len(value):
@@ -151,8 +154,8 @@ def _pattern(value: str) -> str:
 
 
 def _linear(parts: list[str]) -> str:
-    """Joins the parts so that matching is linear in practice: between two stars the first place that fits is the right one,
-    so each middle piece is sought in an atomic group and never tried again."""
+    """Joins the parts so that matching is linear in practice: between two stars the first place that fits is the right
+    one, so each middle piece is sought in an atomic group and never tried again."""
     pieces: list[list[str]] = [[]]
     for part in parts:
         if part == ".*":

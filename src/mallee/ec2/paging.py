@@ -1,8 +1,8 @@
 """EC2's pages: ``MaxResults`` and ``NextToken``.
 
-A page is cut from a complete, filtered list by the key of its last item, not by an offset, so that rows that come and go between
-two calls neither repeat nor hide others. The token is opaque, and authenticated: it names the operation, the account and the
-parameters that it continues, and any other use of it is refused.
+A page is cut from a complete, filtered list by the key of its last item, not by an offset, so that rows that come
+and go between two calls neither repeat nor hide others. The token is opaque, and authenticated: it names the
+operation, the account and the parameters that it continues, and any other use of it is refused.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ def page(
     maximum: int = 1000,
     minimum: int = 5,
 ) -> tuple[list[Item], str | None]:
-    """The page of ``items`` that the call asks for, ordered by ``key`` (unique; text, number or a tuple of them), and the token
-    of the next. Without ``MaxResults`` and ``NextToken`` a page holds ``default`` items (0: all)."""
+    """The page of ``items`` that the call asks for, ordered by ``key`` (unique; text, number or a tuple of them), and
+    the token of the next. Without ``MaxResults`` and ``NextToken`` a page holds ``default`` items (0: all)."""
     limit = size(call, default, maximum, minimum)
     ordered = sorted(items, key=key)  # type: ignore[arg-type]
     start = 0
@@ -55,20 +55,22 @@ def size(call: Call, default: int = 1000, maximum: int = 1000, minimum: int = 5)
     if asked is None:
         return default
     if asked < minimum:
-        raise AwsError(
-            "InvalidParameterValue",
-            f"Value ( {asked} ) for parameter maxResults is invalid. Expecting a value greater than or equal to {minimum}.",
-        )
+        raise _bad_size(asked, f"greater than or equal to {minimum}")
     if asked > maximum:
-        raise AwsError(
-            "InvalidParameterValue",
-            f"Value ( {asked} ) for parameter maxResults is invalid. Expecting a value smaller than or equal to {maximum}.",
-        )
+        raise _bad_size(asked, f"smaller than or equal to {maximum}")
     return int(asked)
 
 
+def _bad_size(asked: int, expected: str) -> AwsError:
+    return AwsError(
+        "InvalidParameterValue",
+        f"Value ( {asked} ) for parameter maxResults is invalid. Expecting a value {expected}.",
+    )
+
+
 def refuse_with_ids(call: Call, member: str, name: str) -> None:
-    """Some operations take either ids or a page size; ``name`` is how AWS calls the ids in its message (``instancesSet``)."""
+    """Some operations take either ids or a page size; ``name`` is how AWS calls the ids in its message
+    (``instancesSet``)."""
     if call.input.get(member) and call.input.get("MaxResults") is not None:
         raise AwsError(
             "InvalidParameterCombination", f"The parameter {name} cannot be used with the parameter maxResults"

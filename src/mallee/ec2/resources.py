@@ -1,8 +1,8 @@
 """The kinds of resources that EC2's ids name: their prefixes, their error codes, and who can say whether one exists.
 
-The table below is the vocabulary of the whole API, kinds included that this cloud doesn't have yet. A domain that owns a kind
-calls ``own`` when it is imported; what nobody owns, doesn't exist. An id that another account owns is indistinguishable from one
-that never was.
+The table below is the vocabulary of the whole API, kinds included that this cloud doesn't have yet. A domain that
+owns a kind calls ``own`` when it is imported; what nobody owns, doesn't exist. An id that another account owns is
+indistinguishable from one that never was.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """``type`` is the resource type of tags and ARNs, ``prefix`` that of its ids. ``absent`` has ``{}`` for one or more ids."""
+    """``type`` is the resource type of tags and ARNs, ``prefix`` that of its ids. ``absent`` has ``{}`` for one or
+    more ids."""
 
     type: str
     prefix: str
@@ -29,37 +30,39 @@ class Kind:
     absent: str
 
 
-def _kind(type: str, prefix: str, code: str, absent: str, malformed: str | None = None) -> Kind:
-    return Kind(type, prefix, f"{code}.NotFound", malformed or f"{code}.Malformed", absent)
+def _kind(type: str, prefix: str, code: str, noun: str, malformed: str | None = None) -> Kind:
+    return Kind(type, prefix, f"{code}.NotFound", f"{malformed or code}.Malformed", f"The {noun} does not exist")
 
 
 KINDS = (
-    _kind("instance", "i", "InvalidInstanceID", "The instance ID '{}' does not exist"),
-    _kind("image", "ami", "InvalidAMIID", "The image id '[{}]' does not exist"),
-    _kind("image", "aki", "InvalidAMIID", "The image id '[{}]' does not exist"),
-    _kind("image", "ari", "InvalidAMIID", "The image id '[{}]' does not exist"),
-    _kind("volume", "vol", "InvalidVolume", "The volume '{}' does not exist.", "InvalidVolumeID.Malformed"),
-    _kind("snapshot", "snap", "InvalidSnapshot", "The snapshot '{}' does not exist.", "InvalidSnapshotID.Malformed"),
-    _kind("key-pair", "key", "InvalidKeyPair", "The key pair '{}' does not exist", "InvalidKeyPair.Format"),
-    _kind("launch-template", "lt", "InvalidLaunchTemplateId", "The specified launch template, with template ID {}, does not exist."),
-    _kind("reservation", "r", "InvalidReservationID", "The reservation ID '{}' does not exist"),
-    _kind("vpc", "vpc", "InvalidVpcID", "The vpc ID '{}' does not exist"),
-    _kind("subnet", "subnet", "InvalidSubnetID", "The subnet ID '{}' does not exist"),
-    _kind("route-table", "rtb", "InvalidRouteTableID", "The routeTable ID '{}' does not exist", "InvalidRouteTableId.Malformed"),
-    _kind("internet-gateway", "igw", "InvalidInternetGatewayID", "The internetGateway ID '{}' does not exist"),
-    _kind("network-acl", "acl", "InvalidNetworkAclID", "The networkAcl ID '{}' does not exist"),
-    _kind("dhcp-options", "dopt", "InvalidDhcpOptionsID", "The dhcpOption ID '{}' does not exist", "InvalidDhcpOptionsId.Malformed"),
-    _kind("security-group", "sg", "InvalidGroup", "The security group '{}' does not exist", "InvalidGroupId.Malformed"),
-    _kind("security-group-rule", "sgr", "InvalidSecurityGroupRuleId", "The security group rule ID '{}' does not exist"),
-    _kind("network-interface", "eni", "InvalidNetworkInterfaceID", "The networkInterface ID '{}' does not exist", "InvalidNetworkInterfaceId.Malformed"),
-    _kind("elastic-ip", "eipalloc", "InvalidAllocationID", "The allocation ID '{}' does not exist"),
-    _kind("address-association", "eipassoc", "InvalidAssociationID", "The association ID '{}' does not exist"),
-    _kind("interface-attachment", "eni-attach", "InvalidAttachmentID", "The attachment ID '{}' does not exist"),
-    _kind("placement-group", "pg", "InvalidPlacementGroupId", "The placement group '{}' does not exist"),
-    _kind("natgateway", "nat", "InvalidNatGatewayID", "The nat gateway ID '{}' does not exist"),
-    _kind("vpc-peering-connection", "pcx", "InvalidVpcPeeringConnectionID", "The vpcPeeringConnection ID '{}' does not exist", "InvalidVpcPeeringConnectionId.Malformed"),
-    _kind("prefix-list", "pl", "InvalidPrefixListID", "The prefix list ID '{}' does not exist", "InvalidPrefixListId.Malformed"),
-)  # fmt: skip
+    _kind("instance", "i", "InvalidInstanceID", "instance ID '{}'"),
+    _kind("image", "ami", "InvalidAMIID", "image id '[{}]'"),
+    _kind("image", "aki", "InvalidAMIID", "image id '[{}]'"),
+    _kind("image", "ari", "InvalidAMIID", "image id '[{}]'"),
+    _kind("volume", "vol", "InvalidVolume", "volume '{}'", "InvalidVolumeID"),
+    _kind("snapshot", "snap", "InvalidSnapshot", "snapshot '{}'", "InvalidSnapshotID"),
+    _kind("key-pair", "key", "InvalidKeyPair", "key pair '{}'", "InvalidKeyPairId"),
+    _kind("launch-template", "lt", "InvalidLaunchTemplateId", "specified launch template, with template ID {},"),
+    _kind("reservation", "r", "InvalidReservationID", "reservation ID '{}'"),
+    _kind("vpc", "vpc", "InvalidVpcID", "vpc ID '{}'"),
+    _kind("subnet", "subnet", "InvalidSubnetID", "subnet ID '{}'"),
+    _kind("route-table", "rtb", "InvalidRouteTableID", "routeTable ID '{}'", "InvalidRouteTableId"),
+    _kind("internet-gateway", "igw", "InvalidInternetGatewayID", "internetGateway ID '{}'", "InvalidInternetGatewayId"),
+    _kind("network-acl", "acl", "InvalidNetworkAclID", "networkAcl ID '{}'"),
+    _kind("dhcp-options", "dopt", "InvalidDhcpOptionsID", "dhcpOption ID '{}'", "InvalidDhcpOptionsId"),
+    _kind("security-group", "sg", "InvalidGroup", "security group '{}'", "InvalidGroupId"),
+    _kind("security-group-rule", "sgr", "InvalidSecurityGroupRuleId", "security group rule ID '{}'"),
+    _kind(
+        "network-interface", "eni", "InvalidNetworkInterfaceID", "networkInterface ID '{}'", "InvalidNetworkInterfaceId"
+    ),
+    _kind("elastic-ip", "eipalloc", "InvalidAllocationID", "allocation ID '{}'"),
+    _kind("address-association", "eipassoc", "InvalidAssociationID", "association ID '{}'"),
+    _kind("interface-attachment", "eni-attach", "InvalidAttachmentID", "attachment ID '{}'"),
+    _kind("placement-group", "pg", "InvalidPlacementGroupId", "placement group '{}'"),
+    _kind("natgateway", "nat", "InvalidNatGatewayID", "nat gateway ID '{}'"),
+    _kind("vpc-peering-connection", "pcx", "InvalidVpcPeeringConnectionID", "vpcPeeringConnection ID '{}'"),
+    _kind("prefix-list", "pl", "InvalidPrefixListID", "prefix list ID '{}'", "InvalidPrefixListId"),
+)
 
 _BY_PREFIX = {kind.prefix: kind for kind in KINDS}
 _BY_TYPE = {kind.type: kind for kind in reversed(KINDS)}
@@ -127,7 +130,8 @@ def existing(tx: Tx, ids: Sequence[str]) -> set[str]:
 
 
 def require(tx: Tx, ids: Sequence[str]) -> None:
-    """Raises the kind's own NotFound error when an id of any kind doesn't exist, ``InvalidID`` when it is no id at all."""
+    """Raises the kind's own NotFound error when an id of any kind doesn't exist, ``InvalidID`` when it is no id at
+    all."""
     groups = _by_prefix(ids)
     for prefix, group in groups.items():
         ask = _existing.get(prefix)

@@ -1,7 +1,8 @@
 """Tags of EC2's resources: at most fifty keys and values on whatever has an id.
 
-A tag lives as long as its resource: an operation that creates a resource writes its ``TagSpecifications`` in the same transaction
-(``write``), and one that deletes it takes its tags along (``remove``). Both take rows of any number of resources at once.
+A tag lives as long as its resource: an operation that creates a resource writes its ``TagSpecifications`` in the
+same transaction (``write``), and one that deletes it takes its tags along (``remove``). Both take rows of any
+number of resources at once.
 """
 
 from __future__ import annotations
@@ -33,16 +34,15 @@ tags = resource_table(
 Index("tags_by_account", tags.c.account_id, tags.c.resource_type, tags.c.resource_id, tags.c.key)
 
 _COLUMNS = (tags.c.resource_id, tags.c.key, tags.c.value)
-_OF_SOME = (
-    select(*_COLUMNS).where(tags.c.resource_id.in_(bindparam("ids", expanding=True))).order_by(*_COLUMNS[:2])
-)
+_OF_SOME = select(*_COLUMNS).where(tags.c.resource_id.in_(bindparam("ids", expanding=True))).order_by(*_COLUMNS[:2])
 _OF_TYPE = select(*_COLUMNS).where(tags.c.resource_type == bindparam("type")).order_by(*_COLUMNS[:2])
 _ALL = select(*_COLUMNS, tags.c.resource_type).order_by(*_COLUMNS[:2])
 _MANY = 200  # ids, from which on all tags of the type are read instead
 
 
 def tags_of(tx: Tx, ids: Sequence[str], type: str | None = None) -> dict[str, TagList]:
-    """The tags of each id that has any. With ``type``, a long list of ids costs no more than the account's tags of that type."""
+    """The tags of each id that has any. With ``type``, a long list of ids costs no more than the account's tags of
+    that type."""
     if not ids:
         return {}
     if type is not None and len(ids) > _MANY:
@@ -102,7 +102,8 @@ def put(tx: Tx, ids: Sequence[str], given: Sequence[Mapping[str, str]]) -> None:
 
 
 def take(tx: Tx, ids: Sequence[str], given: Sequence[Mapping[str, str]] | None) -> None:
-    """Removes tags: all that users may set without ``given``; else by key, and by value where one is given (even an empty one)."""
+    """Removes tags: all that users may set without ``given``; else by key, and by value where one is given (even an
+    empty one)."""
     wanted = None if not given else {tag["Key"]: tag.get("Value") for tag in given}
     for id, present in tags_of(tx, ids).items():
         for tag in present:
@@ -123,8 +124,8 @@ def remove(tx: Tx, ids: Sequence[str]) -> None:
 
 
 def from_specifications(input: Mapping[str, Any], type: str, *others: str) -> TagList:
-    """The tags that the call's ``TagSpecifications`` give to resources of ``type``, checked. ``others`` are the further types
-    that the operation can tag; any type beyond is refused."""
+    """The tags that the call's ``TagSpecifications`` give to resources of ``type``, checked. ``others`` are the
+    further types that the operation can tag; any type beyond is refused."""
     found: TagList = []
     seen: set[str] = set()
     for each in input.get("TagSpecifications") or ():

@@ -1,8 +1,8 @@
 """Client tokens: the same request with the same ``ClientToken`` is carried out once and answered alike.
 
-``remembered`` takes the token's row in the caller's transaction before anything else is written, so that of two equal requests at
-the same moment the second waits for the first and then finds its answer. ``remember`` saves what the answer is rebuilt from
-(normally ids). Both vanish with the transaction when the operation fails, as they must.
+``remembered`` takes the token's row in the caller's transaction before anything else is written, so that of two
+equal requests at the same moment the second waits for the first and then finds its answer. ``remember`` saves what
+the answer is rebuilt from (normally ids). Both vanish with the transaction when the operation fails, as they must.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import json
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from sqlalchemy import Column, Index, PrimaryKeyConstraint, bindparam, delete, select, update
+from sqlalchemy import Column, Index, PrimaryKeyConstraint, and_, bindparam, delete, select, update
 from sqlalchemy.dialects import postgresql, sqlite
 
 from mallee.store import Json, Text, Timestamp, Tx, plain_table
@@ -38,9 +38,11 @@ client_tokens = plain_table(
 Index("client_tokens_by_age", client_tokens.c.at)
 
 _C = client_tokens.c
-_THE_ONE = (
-    (_C.account_id == bindparam("of_account")) & (_C.operation == bindparam("of_operation")) & (_C.token == bindparam("of_token"))
-)  # fmt: skip
+_THE_ONE = and_(
+    _C.account_id == bindparam("of_account"),
+    _C.operation == bindparam("of_operation"),
+    _C.token == bindparam("of_token"),
+)
 _FIND = select(_C.digest, _C.saved).where(_THE_ONE)
 _SAVE = update(client_tokens).where(_THE_ONE).values(saved=bindparam("to_save", type_=Json))
 _FORGET = delete(client_tokens).where(_C.at < bindparam("before", type_=Timestamp))

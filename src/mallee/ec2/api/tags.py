@@ -50,8 +50,6 @@ def _resources(call: Call) -> list[str]:
     if not ids:
         raise AwsError("MissingParameter", "The request must contain the parameter resourceIdSet")
     if len(ids) > MAXIMUM_RESOURCES:
-        raise AwsError(
-            "InvalidParameterValue", f"The request contains more than {MAXIMUM_RESOURCES} resources. Use smaller batches."
-        )
+        raise AwsError("InvalidParameterValue", f"The request names more than {MAXIMUM_RESOURCES} resources")
     resources.require(call.tx, ids)
     return ids
