@@ -136,3 +136,9 @@ def reachable(source: Path, uid: int) -> bool:
         if mode.st_uid != uid and not mode.st_mode & stat.S_IXOTH:
             return False
     return bool((source / "src/mallee/__init__.py").stat().st_mode & stat.S_IROTH)
+
+
+def readable_by_others(source: Path) -> bool:
+    """Whether the source's own files may be read by the unprivileged process, wherever the checkout lies."""
+    package = source / "src/mallee"
+    return all(path.stat().st_mode & stat.S_IROTH for path in (package / "__init__.py", package, source))
