@@ -1,4 +1,4 @@
-"""The `mallee` command. Each command is a few lines over a module of its own; what a person must read ends on standard error, exit code 1."""
+"""The `mallee` command. Each command is a few lines over a module of its own; what went wrong ends on stderr, exit code 1."""
 
 from __future__ import annotations
 
@@ -143,7 +143,7 @@ def prove_loop(
     count: Annotated[int, typer.Option(min=1, max=100_000, help="how many loops")] = 10,
     parallel: Annotated[int, typer.Option(min=1, max=64, help="how many at a time")] = 1,
 ) -> None:
-    """The ten steps of a user's day, again and again: key, image, run, wait, open port 22, address, ssh, terminate, revoke, delete."""
+    """The ten steps of a user's day, again and again, each loop from a new key pair to its deletion."""
     from mallee.cli import prove as module
 
     raise typer.Exit(module.loop(home.settings(), count, parallel))

@@ -1,7 +1,7 @@
 """`mallee prove loop`: the ten steps of a user's day, many times and several at a time, with what each step took.
 
-Every loop works on resources of its own, named by the run, and takes them away again even when it fails. On a simulated cloud there is
-no system to log in to: the ssh step is left out and the summary says so.
+Every loop works on resources of its own, named by the run, and takes them away again even when it fails. On a simulated cloud
+there is no system to log in to: the ssh step is left out and the summary says so.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""ssh's ProxyCommand: a byte stream to a port of an instance through the node that runs it, as any traffic held to its security groups.
+"""ssh's ProxyCommand: a byte stream to a port of an instance through the node that runs it, held to its security groups.
 
 `python -m mallee.cli.proxy --home H i-… 22`
 """

@@ -1,4 +1,4 @@
-"""`mallee up`: from a checkout to a running cloud, one step after the other, each of which looks first and does only what is missing.
+"""`mallee up`: from a checkout to a running cloud, step by step; each looks first and does only what is missing.
 
 Nothing is remembered about a run: the next one finds out again what is there. That makes it safe to interrupt at any point, and
 to run at any time.
@@ -71,8 +71,8 @@ class Up:
             changed["simulated"] = True
         if changed:
             raise home.Sorry(
-                f"the cloud in {self.home} was set up with another {', '.join(changed)}. Another cloud beside it needs a home of its"
-                f" own (MALLEE_HOME=… ./mallee up …); to change this one: ./mallee down, then edit {present.file}"
+                f"the cloud in {self.home} was set up with another {', '.join(changed)}. Another cloud beside it needs a home"
+                f" of its own (MALLEE_HOME=… ./mallee up …); to change this one: ./mallee down, then edit {present.file}"
             )
         return present
 
@@ -100,16 +100,12 @@ class Up:
             if check.ok is None:
                 say(f"  {check.detail}")
         if chosen.simulated:
-            say(
-                f"  I will make a simulated cloud in {self.home}, API on port {chosen.port}; nothing else of this machine changes."
-            )
+            say(f"  I will make a simulated cloud in {self.home}, API on port {chosen.port}; nothing else here changes.")
             return
         wanted = packages.missing(packages.NODE)
         say(f"  I will {'install ' + ', '.join(wanted) if wanted else 'install no package'};")
         say(f"  keep everything in {self.home}; start the API on {chosen.host}:{chosen.port} (TLS {chosen.tls_port});")
-        say(
-            "  make one veth pair, network namespaces and routes whose names begin with mle, and one nftables table for the public pool;"
-        )
+        say("  make one veth pair, network namespaces and routes named mle-…, and one nftables table for the pool;")
         say("  and launch a first instance. ./mallee down --destroy takes all of it away again.")
 
     # -------------------------------------------------------------------------------------------------------- set-up
