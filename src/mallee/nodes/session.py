@@ -1,0 +1,210 @@
+"""The cloud's end of the fabric: answers for the desired document, and takes what nodes say.
+
+A document is built in one read snapshot together with its generation, so that "generation g" always means the same
+content to both sides. It is kept, encoded, until the generation moves; and it is built anew now and then even so,
+compared by digest: a change that forgot to raise the generation reaches the node late, but it does.
+
+Building costs as much as a node has instances. A burst of changes is therefore gathered: the first is answered at
+once, and then building takes a bounded share of the time (``fabric.pace``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import shutil
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from mallee.fabric.document import Desired, Join, Report, to_json
+from mallee.fabric.pace import Pace
+from mallee.fabric.transport import LONGEST_POLL, BlobMissing, JoinFirst
+from mallee.store import Database, Tx
+
+from . import intake
+from .records import generation
+from .rules import Overcommit
+
+DocumentBuilder = Callable[[Tx, str], Desired]
+
+_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A node's document as it is handed out. ``content`` is its JSON without generation and digest, which ``body``
+    puts first.
+    """
+
+    desired: Desired
+    content: bytes
+    built_at: float
+
+    @property
+    def generation(self) -> int:
+        return self.desired.generation
+
+    @property
+    def digest(self) -> str:
+        return self.desired.digest
+
+    def body(self) -> bytes:
+        return b'{"generation":%d,"digest":"%s",' % (self.generation, self.digest.encode()) + self.content[1:]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What this process remembers of a node; nothing depends on it but speed."""
+
+    lock: threading.Lock
+    pace: Pace
+    document: Document | None = None
+    reported: tuple[str, Report] | None = None  # boot id and report, sequence zeroed, as last written
+    written_at: float = 0.0
+
+
+class Session:
+    """What the cloud does for its nodes, whatever carries the words. Safe to use from several threads and several
+    processes.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        document: DocumentBuilder,
+        blobs: Path,
+        overcommit: Overcommit | None = None,
+        *,
+        recheck: float = 300.0,
+        seen_every: float = 20.0,
+    ) -> None:
+        """``recheck``: seconds after which a document is built anew though its generation stands. ``seen_every``:
+        seconds between two writes of "seen" for a node whose reports say nothing new.
+        """
+        self.database = database
+        self._document = document
+        self._blobs = blobs
+        self._overcommit = overcommit or Overcommit()
+        self._recheck = recheck
+        self._seen_every = seen_every
+        self._lock = threading.Lock()
+        self._known: dict[str, _Known] = {}
+
+    # ------------------------------------------------------------------------------------------------ documents
+
+    def document(self, node_id: str) -> Document:
+        """The node's present document; ``JoinFirst`` when there is no such node."""
+        known = self._of(node_id)
+        with known.lock:
+            began = time.monotonic()
+            held = known.document
+            with self.database.reading() as tx:
+                number = generation(tx, node_id)
+                if number is None:
+                    self._forget(node_id)
+                    raise JoinFirst(f"The node {node_id} has not joined this cloud.")
+                if held is not None and held.generation == number and began - held.built_at < self._recheck:
+                    return held
+                desired = self._document(tx, node_id)
+            known.document = _document(replace(desired, generation=number), held)
+            known.pace.worked(time.monotonic() - began)
+            return known.document
+
+    def pause(self, node_id: str) -> float:
+        """Seconds to gather changes in before the document should be asked for again; 0 except in a burst."""
+        return self._of(node_id).pace.wait()
+
+    # -------------------------------------------------------------------------------------------- what nodes say
+
+    def join(self, joining: Join) -> None:
+        self._forget(joining.node_id)
+        with self.database.transaction() as tx:
+            intake.join(tx, joining, self._overcommit)
+
+    def report(self, report: Report) -> None:
+        """Writes the report. One that says nothing new, from a node that was seen a moment ago, costs no transaction."""
+        known = self._of(report.node_id)
+        said = replace(report, sequence=0)
+        now = time.monotonic()
+        if known.reported == said and now - known.written_at < self._seen_every:
+            return
+        with self.database.transaction() as tx:
+            accepted = intake.accept(tx, report)
+        if accepted:
+            known.reported, known.written_at = said, now
+
+    def console(self, node_id: str | None, instance_id: str, text: bytes, offset: int) -> None:
+        with self.database.transaction() as tx:
+            intake.keep_console(tx, node_id, instance_id, text, offset)
+
+    def blob_path(self, digest: str) -> Path:
+        """The file of a blob, named by nothing but a digest: what a node asks for can't be another path."""
+        match = _DIGEST.fullmatch(digest)
+        if match is None:
+            raise BlobMissing("A blob is named by the SHA-256 of its content: sha256: and 64 hexadecimal digits.")
+        path = self._blobs / match[1]
+        if not path.is_file():
+            raise BlobMissing(f"This cloud has no blob sha256:{match[1]}.")
+        return path
+
+    # ------------------------------------------------------------------------------------------------- machinery
+
+    def _of(self, node_id: str) -> _Known:
+        known = self._known.get(node_id)
+        if known is None:
+            with self._lock:
+                known = self._known.setdefault(node_id, _Known(threading.Lock(), Pace()))
+        return known
+
+    def _forget(self, node_id: str) -> None:
+        with self._lock:
+            self._known.pop(node_id, None)
+
+
+def _document(desired: Desired, held: Document | None) -> Document:
+    data = to_json(replace(desired, digest=""))
+    del data["generation"]
+    content = json.dumps(data, ensure_ascii=False, separators=(",", ":")).encode()
+    digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+    if held is not None and held.digest == digest:
+        return Document(replace(held.desired, generation=desired.generation), held.content, time.monotonic())
+    return Document(replace(desired, digest=digest), content, time.monotonic())
+
+
+class DirectTransport:
+    """``Transport`` without a socket, for a simulator in the cloud's own process."""
+
+    def __init__(self, database: Database, document: DocumentBuilder, blobs: Path, overcommit: Overcommit | None = None) -> None:
+        self.session = Session(database, document, blobs, overcommit)
+        self._node_id: str | None = None
+
+    def join(self, joining: Join) -> None:
+        self._node_id = joining.node_id
+        self.session.join(joining)
+
+    def desired(self, node_id: str, after: int, digest: str, timeout: float) -> Desired | None:
+        deadline = time.monotonic() + min(timeout, LONGEST_POLL)
+        while True:
+            document = self.session.document(node_id)
+            if document.generation != after or document.digest != digest:
+                return document.desired
+            remaining = deadline - time.monotonic()
+            if remaining <= 0:
+                return None
+            self.session.database.wait("desired", remaining)
+            time.sleep(min(self.session.pause(node_id), max(0.0, deadline - time.monotonic())))
+
+    def report(self, report: Report) -> None:
+        self.session.report(report)
+
+    def console(self, instance_id: str, text: bytes, offset: int = 0) -> None:
+        self.session.console(self._node_id, instance_id, text, offset)
+
+    def blob(self, digest: str, to: Path) -> None:
+        part = to.with_name(to.name + ".part")
+        shutil.copyfile(self.session.blob_path(digest), part)
+        part.replace(to)
