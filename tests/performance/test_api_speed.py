@@ -1,0 +1,99 @@
+"""The API's speed against moto's server, which keeps everything in memory and starts nothing, in the same run, interleaved."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.clouds import Cloud, cloud
+
+from .load import Connection, Target, median, rate, times
+from .peer import moto
+from .record import record
+
+pytestmark = pytest.mark.performance
+
+ROUNDS = 3
+
+
+@dataclass
+class Pair:
+    ours: Target
+    peer: Target
+    ours_image: str
+    peer_image: str
+
+
+def target_of(up: Cloud) -> Target:
+    values = up.environment
+    return Target(up.endpoint, values["AWS_ACCESS_KEY_ID"], values["AWS_SECRET_ACCESS_KEY"], values["AWS_DEFAULT_REGION"])
+
+
+def image_of(target: Target) -> str:
+    connection = Connection(target)
+    _, body = connection.send(target.request(Action="DescribeImages"))
+    connection.close()
+    found = re.findall(rb"<imageId>(ami-[^<]+)</imageId>", body)
+    assert found, body[:500]
+    return str(found[0].decode())
+
+
+def launch(target: Target, image: str, count: int) -> None:
+    connection = Connection(target)
+    while count:
+        batch = min(count, 100)
+        request = target.request(
+            Action="RunInstances", ImageId=image, InstanceType="t2.nano", MinCount=str(batch), MaxCount=str(batch)
+        )
+        status, body = connection.send(request)
+        assert status == 200, body[:500]
+        count -= batch
+    connection.close()
+
+
+@pytest.fixture
+def pair(tmp_path: Path) -> Iterator[Pair]:
+    with cloud(tmp_path / "home", "--simulated", "--boot-seconds", "0") as up, moto() as peer:
+        ours = target_of(up)
+        yield Pair(ours, peer, image_of(ours), image_of(peer))
+
+
+def described(pair: Pair, count: int) -> tuple[float, float]:
+    """Rates of DescribeInstances, ours and the peer's, with ``count`` instances."""
+    for target, image in ((pair.ours, pair.ours_image), (pair.peer, pair.peer_image)):
+        launch(target, image, count)
+    ours, peer = [], []
+    for _ in range(ROUNDS):
+        ours.append(rate(times(pair.ours, [pair.ours.request(Action="DescribeInstances")], 2)))
+        peer.append(rate(times(pair.peer, [pair.peer.request(Action="DescribeInstances")], 2)))
+    return median(ours), median(peer)
+
+
+@pytest.mark.parametrize(("count", "least"), [(1, 8), (1000, 18)])
+def test_describe_instances_against_moto(pair: Pair, count: int, least: float) -> None:
+    ours, peer = described(pair, count)
+    record(f"DescribeInstances, {count} instances", f"{ours:.0f}/s", f"moto {peer:.1f}/s", ours / peer, f">= {least}")
+    assert ours >= least * peer
+
+
+def test_run_instances_answers_no_later_than_moto(pair: Pair) -> None:
+    def run(target: Target, image: str) -> float:
+        request = target.request(Action="RunInstances", ImageId=image, InstanceType="t2.nano", MinCount="1", MaxCount="1")
+        return median(times(target, [request], 3, most=60))
+
+    ours, peer = [], []
+    for _ in range(ROUNDS):
+        ours.append(run(pair.ours, pair.ours_image))
+        peer.append(run(pair.peer, pair.peer_image))
+    record(
+        "RunInstances, one instance, p50",
+        f"{median(ours) * 1e3:.1f} ms",
+        f"moto {median(peer) * 1e3:.1f} ms",
+        median(ours) / median(peer),
+        "<= 1",
+    )
+    assert median(ours) <= median(peer)
