@@ -1,8 +1,9 @@
 """The settings of one cloud: a frozen record, kept in ``$MALLEE_HOME/config.toml``.
 
 Every process of a cloud reads the same file. What the file leaves out has a default; what the environment gives
-(``MALLEE_REGION``, ``MALLEE_PORT``, …: the setting's name in capitals) wins over both, so that a container needs no file.
-A value that cannot work is refused when it is read, in one sentence that names the setting, never when it is first used.
+(``MALLEE_REGION``, ``MALLEE_PORT``, …: the setting's name in capitals) wins over both, so that a container needs no
+file. A value that cannot work is refused when it is read, in one sentence that names the setting, never when it is
+first used.
 
 This module imports nothing of Mallee: the node agent and the command line read settings too.
 """
@@ -41,7 +42,9 @@ class Settings:
     zones: tuple[str, ...] = ()
     partition: str = "aws"
     dns_suffix: str = "mallee.internal"
-    signing_regions: tuple[str, ...] = ("us-east-1",)  # further names that signatures may bear: clients use it by default
+    signing_regions: tuple[str, ...] = (
+        "us-east-1",
+    )  # further names that signatures may bear: clients use it by default
 
     host: str = "0.0.0.0"
     port: int = 8773
@@ -97,7 +100,8 @@ class Settings:
 
     @property
     def tag(self) -> str:
-        """Four hex digits that tell this home's namespaces, devices and rules from those of another cloud on the host."""
+        """Four hex digits that tell this home's namespaces, devices and rules from those of another cloud on the
+        host."""
         return hashlib.sha1(str(self.home).encode(), usedforsecurity=False).hexdigest()[:4]
 
     @property
@@ -143,12 +147,14 @@ _KINDS: dict[str, Any] = {name: kind for name, kind in typing.get_type_hints(Set
 def load(home: str | Path, environment: Mapping[str, str] | None = None) -> Settings:
     """The settings of ``home``: its file, then the environment, then the defaults."""
     home = Path(home).absolute()
-    return Settings(home=home, **(_from_file(home / FILE) | _from_environment(os.environ if environment is None else environment)))
+    return Settings(
+        home=home, **(_from_file(home / FILE) | _from_environment(os.environ if environment is None else environment))
+    )
 
 
 def ensure(home: str | Path, **chosen: Any) -> Settings:
-    """The settings of ``home``, whose file is written first if it is not there: with what was ``chosen`` and an account id
-    for the administrator, which must never change afterwards."""
+    """The settings of ``home``, whose file is written first if it is not there: with what was ``chosen`` and an account
+    id for the administrator, which must never change afterwards."""
     home = Path(home).absolute()
     if not (home / FILE).exists():
         known = _from_environment(os.environ) | chosen
@@ -168,7 +174,7 @@ def save(settings: Settings) -> None:
     lines = ["# Settings of this Mallee cloud. What is not here has its default: see docs/settings.md."]
     for name in _KINDS:
         value = getattr(settings, name)
-        if value != getattr(plain, name) or value != _DEFAULTS[name] and name in ("simulated", "region", "port"):
+        if value != getattr(plain, name) or (value != _DEFAULTS[name] and name in ("simulated", "region", "port")):
             lines.append(f"{name} = {_toml(value)}")
     settings.home.mkdir(parents=True, exist_ok=True)
     partial = settings.file.with_name(f".{FILE}.{os.getpid()}")
@@ -190,7 +196,11 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return '"' + "".join(f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in text) + '"'
+    return (
+        '"'
+        + "".join(f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in text)
+        + '"'
+    )
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -245,7 +255,7 @@ def _parsed(kind: Any, text: str) -> Any:
     return kind(text)
 
 
-# ---------------------------------------------------------------------------------------------------------------- checks
+# --------------------------------------------------------------------------------------------------------------- checks
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,40}[a-z0-9]")
 _HOST = re.compile(r"[a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?")
@@ -264,13 +274,16 @@ def _check(s: Settings) -> None:
         _need(0 < getattr(s, name) < 65536, f"{name} must be between 1 and 65535, not {getattr(s, name)}")
     _need(len({s.port, s.tls_port, s.metrics_port}) == 3, "port, tls_port and metrics_port must differ")
     _need(
-        bool(s.tls_certificate) == bool(s.tls_key), "tls_certificate and tls_key must be given together: one of them is missing"
+        bool(s.tls_certificate) == bool(s.tls_key),
+        "tls_certificate and tls_key must be given together: one of them is missing",
     )
     _need(
         s.database_url.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")),
         "database_url must begin with sqlite:/// or postgresql://",
     )
-    _need(not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits")
+    _need(
+        not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits"
+    )
     _need(re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", s.admin_alias), f"admin_alias cannot be {s.admin_alias!r}")
     _check_pool(s.public_pool)
     _need(s.egress in ("nat", "none"), f"egress must be nat or none, not {s.egress!r}")

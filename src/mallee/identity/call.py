@@ -1,8 +1,8 @@
 """One API call as an operation sees it: who asks, what is asked, and the transaction in which to answer.
 
-A handler is ``def run_instances(call: Call) -> dict``: it reads ``call.input`` (plain data with the model's member names, already
-validated), reads and writes through ``call.tx``, and returns the model's output members, or raises ``AwsError``. It never
-commits, never opens another transaction and never touches the world.
+A handler is ``def run_instances(call: Call) -> dict``: it reads ``call.input`` (plain data with the model's member
+names, already validated), reads and writes through ``call.tx``, and returns the model's output members, or raises
+``AwsError``. It never commits, never opens another transaction and never touches the world.
 """
 
 from __future__ import annotations
@@ -20,7 +20,8 @@ _F = TypeVar("_F", bound=Callable[..., Any])
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Who signed the request. ``user_id`` is what AWS calls the unique id: the account id for its root, ``AIDA…`` for a user."""
+    """Who signed the request. ``user_id`` is what AWS calls the unique id: the account id for its root, ``AIDA…`` for a
+    user."""
 
     account_id: str
     arn: str
@@ -46,6 +47,7 @@ class Call:
     source_ip: str = ""
     user_agent: str = ""
     version: str = ""  # the API version the client asked for
+    protocol: str = ""  # what the client speaks: ec2, query, json, …
 
     @property
     def account_id(self) -> str:

@@ -1,0 +1,153 @@
+"""Who sent this request? Every API call passes through ``Authenticator.principal``.
+
+It finds the claim (header, presigned query, or version 2's query), checks that the claim is for this region, service and
+time, finds the key, computes the signature, and returns the principal; or raises the error that the service spoken to
+answers. Nothing of the request's body has been interpreted before.
+"""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import hmac
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mallee.identity.call import Principal
+from mallee.identity.keys import Credential, Keyring
+from mallee.identity.signature import sigv2, sigv4
+from mallee.identity.signature.chunks import FORMS
+from mallee.identity.signature.refusals import (
+    BODY,
+    INCOMPLETE,
+    MISSING,
+    UNKNOWN_KEY,
+    UNSUPPORTED,
+    Refused,
+    family,
+    to_error,
+)
+from mallee.settings import Settings
+from mallee.wire import Request
+
+MINUTES = 5
+S3_MINUTES = 15
+GLOBAL_REGION = "us-east-1"
+GLOBAL_SERVICES = frozenset({"iam", "sts", "route53", "organizations", "cloudfront"})
+
+_DIGEST = re.compile(r"[0-9a-fA-F]{64}")
+
+
+def utc_now() -> datetime.datetime:
+    return datetime.datetime.now(datetime.UTC)
+
+
+@dataclass(slots=True)
+class Proof:
+    """A signature that held. ``payload`` is what was signed for the body: for S3 that body is still to be compared
+    (``check_body``) or taken apart (``chunks.Decoder`` with ``claim`` and ``key``)."""
+
+    principal: Principal
+    claim: sigv4.Claim | sigv2.Claim
+    key: bytes = b""
+    payload: str = sigv4.UNSIGNED
+
+
+class Authenticator:
+    def __init__(self, keyring: Keyring, settings: Settings, now: Callable[[], datetime.datetime] = utc_now) -> None:
+        self._keyring = keyring
+        self._region = settings.region
+        self._also = frozenset(settings.signing_regions)
+        self._also_global = self._also | {GLOBAL_REGION}
+        self._now = now
+
+    def principal(self, request: Request, service: str, signing_name: str, protocol: str) -> Principal:
+        """The principal of a request whose body is here. Raises ``AwsError``."""
+        now = self._now()
+        try:
+            proof = self._prove(request, service, signing_name, now)
+            if service == "s3":
+                check_body(proof, request.body)
+        except Refused as refused:
+            raise to_error(refused, family(service, protocol), now) from None
+        return proof.principal
+
+    def proof(self, request: Request, service: str, signing_name: str, protocol: str) -> Proof:
+        """The same before S3's body has come: the caller owes ``check_body`` or a decoder."""
+        now = self._now()
+        try:
+            return self._prove(request, service, signing_name, now)
+        except Refused as refused:
+            raise to_error(refused, family(service, protocol), now) from None
+
+    def _prove(self, request: Request, service: str, signing_name: str, now: datetime.datetime) -> Proof:
+        headers = sigv4.folded(request.headers)
+        query = request.raw_query
+        presigned = bool(query) and sigv4.is_presigned(query)
+        if "authorization" in headers:
+            if presigned:
+                raise Refused(INCOMPLETE, "Only one auth mechanism allowed")
+            claim = sigv4.from_header(headers)
+            pairs = sigv4.decoded_pairs(query) if query else []
+        elif presigned:
+            pairs = sigv4.decoded_pairs(query)
+            claim = sigv4.from_query(pairs, headers)
+        else:
+            return self._prove_v2(request, service, headers, now)
+        others = self._also_global if service in GLOBAL_SERVICES else self._also
+        sigv4.check_scope(claim, self._region, others, signing_name)
+        sigv4.check_signed_headers(claim)
+        s3 = service == "s3"
+        sigv4.check_time(claim, now, S3_MINUTES if s3 else MINUTES)
+        credential = self._credential(claim.access_key_id, claim.token)
+        payload = _s3_payload(claim, pairs) if s3 else hashlib.sha256(request.body).hexdigest()
+        key = credential.signing_key(claim.day, claim.region, claim.service)
+        canonical = sigv4.canonical_request(claim, request.method, request.raw_path, pairs, payload, s3=s3)
+        sigv4.check_signature(claim, key, canonical)
+        return Proof(credential.principal, claim, key, payload)
+
+    def _prove_v2(self, request: Request, service: str, headers: dict[str, str], now: datetime.datetime) -> Proof:
+        pairs = sigv4.decoded_pairs(request.raw_query)
+        if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+            pairs += sigv4.decoded_pairs(request.body)
+        if service == "s3" or not sigv2.is_signed(pairs):
+            raise Refused(MISSING)
+        claim = sigv2.from_query(pairs)
+        sigv2.check_time(claim, now, MINUTES)
+        credential = self._credential(claim.access_key_id, claim.token)
+        to_sign = sigv2.string_to_sign(request.method, headers.get("host", ""), request.raw_path, pairs)
+        sigv2.check_signature(claim, credential.secret, to_sign)
+        return Proof(credential.principal, claim)
+
+    def _credential(self, access_key_id: str, token: str | None) -> Credential:
+        """A permanent key bears no session token: one that comes with it is not ours."""
+        credential = self._keyring.find(access_key_id) if token is None else None
+        if credential is None:
+            raise Refused(UNKNOWN_KEY, access_key_id=access_key_id)
+        return credential
+
+
+def _s3_payload(claim: sigv4.Claim, pairs: sigv4.Pairs) -> str:
+    payload = claim.headers.get("x-amz-content-sha256")
+    if payload is None and claim.presigned:
+        given = [value.decode("latin-1") for name, value in pairs if name == b"X-Amz-Content-Sha256"]
+        return given[0] if given else sigv4.UNSIGNED
+    if payload is None:
+        raise Refused(UNSUPPORTED, "Missing required header for this request: x-amz-content-sha256")
+    if payload != sigv4.UNSIGNED and payload not in FORMS and not _DIGEST.fullmatch(payload):
+        text = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+        raise Refused(UNSUPPORTED, f"{text}STREAMING-AWS4-HMAC-SHA256-PAYLOAD or a valid sha256 value.")
+    return payload
+
+
+def check_body(proof: Proof, body: bytes) -> None:
+    """The body must be the one whose digest was signed, unless the signature says that it covers none."""
+    claimed = proof.payload
+    if claimed == sigv4.UNSIGNED:
+        return
+    if claimed in FORMS:
+        raise Refused(UNSUPPORTED, "The request's body comes in chunks where no chunks are taken.")
+    computed = hashlib.sha256(body).hexdigest()
+    if not hmac.compare_digest(computed, claimed.lower()):
+        raise Refused(BODY, claimed=claimed, computed=computed)
