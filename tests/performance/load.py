@@ -1,4 +1,4 @@
-"""One keep-alive connection that sends ready-made requests and times the answers, so that the client's own cost is next to nothing."""
+"""One keep-alive connection that sends ready-made requests and times the answers: the client costs next to nothing."""
 
 from __future__ import annotations
 

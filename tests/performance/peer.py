@@ -1,4 +1,4 @@
-"""moto's server as the reference of the speed tests: an environment of its own, made once, started on a loopback port and ended by pid."""
+"""moto's server as the reference of the speed tests: in an environment made once, on a loopback port, ended by pid."""
 
 from __future__ import annotations
 
