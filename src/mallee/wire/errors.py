@@ -1,4 +1,5 @@
-"""The one exception that operations raise: an AWS error code, a message, and what else the service's error shape carries."""
+"""The one exception that operations raise: an AWS error code, a message, and what else the service's error shape
+carries."""
 
 from __future__ import annotations
 
@@ -6,8 +7,8 @@ from typing import Any
 
 
 class AwsError(Exception):
-    """``code`` as AWS spells it (``InvalidInstanceID.NotFound``). ``status`` is looked up in the service's table or model when
-    it is None; ``fields`` are further members of the error's shape."""
+    """``code`` as AWS spells it (``InvalidInstanceID.NotFound``). ``status`` is looked up in the service's table or
+    model when it is None; ``fields`` are further members of the error's shape."""
 
     def __init__(self, code: str, message: str, *, status: int | None = None, **fields: Any) -> None:
         super().__init__(f"{code}: {message}")

@@ -1,0 +1,101 @@
+"""Requests as the HTTP server hands them over, and what a response is.
+
+Everything is as it was on the wire: the path undecoded, header names in lower case. A body is bytes, or, for operations
+whose input streams (`Route.streams`), whatever object the server gives the handler to read from.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+from urllib.parse import unquote, unquote_plus
+
+from mallee.wire.errors import AwsError
+
+Headers: TypeAlias = list[tuple[bytes, bytes]]
+Response: TypeAlias = tuple[int, Headers, Any]
+FORM = b"application/x-www-form-urlencoded"
+MOST_FIELDS = 100_000
+
+
+class Request:
+    __slots__ = ("_fields", "_named", "_query", "body", "headers", "method", "raw_path", "raw_query")
+
+    def __init__(self, method: str, raw_path: bytes, raw_query: bytes, headers: Headers, body: Any = b"") -> None:
+        self.method = method
+        self.raw_path = raw_path
+        self.raw_query = raw_query
+        self.headers = headers
+        self.body = body
+        self._named: dict[bytes, bytes] | None = None
+        self._query: list[tuple[str, str]] | None = None
+        self._fields: dict[str, str] | None = None
+
+    def header(self, name: bytes) -> bytes | None:
+        """The first header of that (lower-case) name."""
+        named = self._named
+        if named is None:
+            named = {}
+            for key, value in self.headers:
+                named.setdefault(key, value)
+            self._named = named
+        return named.get(name)
+
+    @property
+    def query(self) -> list[tuple[str, str]]:
+        """The query string, decoded; a key without ``=`` has the value ``""``. Raises AwsError for what is not
+        UTF-8."""
+        if self._query is None:
+            self._query = pairs(self.raw_query)
+        return self._query
+
+    @property
+    def is_form(self) -> bool:
+        if self.method != "POST":
+            return False
+        kind = self.header(b"content-type")
+        return kind is None or kind[: len(FORM)].lower() == FORM
+
+    @property
+    def fields(self) -> dict[str, str]:
+        """Query string and form together, as the query protocols and version 2 signatures see them. Of a repeated
+        key the last counts."""
+        if self._fields is None:
+            fields = dict(self.query)
+            if self.is_form and self.body:
+                fields.update(pairs(self.body))
+            self._fields = fields
+        return self._fields
+
+
+def pairs(text: bytes) -> list[tuple[str, str]]:
+    if not text:
+        return []
+    try:
+        decoded = text.decode()
+        plain = "%" not in decoded and "+" not in decoded
+        pieces = decoded.split("&")
+        if len(pieces) > MOST_FIELDS:
+            raise AwsError("MalformedQueryString", "The request has too many parameters", status=400)
+        found = []
+        for piece in pieces:
+            if piece:
+                key, _, value = piece.partition("=")
+                if not plain:
+                    if "%" in key or "+" in key:
+                        key = unquote_plus(key, errors="strict")
+                    if "%" in value or "+" in value:
+                        value = unquote_plus(value, errors="strict")
+                found.append((key, value))
+        return found
+    except UnicodeDecodeError:
+        raise AwsError("MalformedQueryString", "The request is not valid UTF-8", status=400) from None
+
+
+def unquoted(segment: str) -> str:
+    """One path segment, percent-decoded. Raises AwsError for what is not UTF-8."""
+    if "%" not in segment:
+        return segment
+    try:
+        return unquote(segment, errors="strict")
+    except UnicodeDecodeError:
+        raise AwsError("InvalidURI", "Couldn't parse the specified URI.", status=400) from None

@@ -1,0 +1,51 @@
+"""What botocore's models no longer tell: names that a service's older protocol needs.
+
+An overlay maps shape names to traits of the shape, and of its ``member``, ``key`` and ``value``; it applies to one
+protocol of one service.
+
+SQS's model describes its JSON protocol only, and dropped the element names of the query protocol, which older clients
+still speak.
+"""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+Overlay: TypeAlias = dict[str, dict[str, Any]]
+
+
+def _list(name: str) -> dict[str, Any]:
+    return {"member": {"locationName": name}}
+
+
+def _map(name: str, key: str = "Name") -> dict[str, Any]:
+    return {"locationName": name, "key": {"locationName": key}, "value": {"locationName": "Value"}}
+
+
+_SQS_QUERY: Overlay = {
+    "AWSAccountIdList": _list("AWSAccountId"),
+    "ActionNameList": _list("ActionName"),
+    "AttributeNameList": _list("AttributeName"),
+    "BatchResultErrorEntryList": _list("BatchResultErrorEntry"),
+    "BinaryList": _list("BinaryListValue"),
+    "ChangeMessageVisibilityBatchRequestEntryList": _list("ChangeMessageVisibilityBatchRequestEntry"),
+    "ChangeMessageVisibilityBatchResultEntryList": _list("ChangeMessageVisibilityBatchResultEntry"),
+    "DeleteMessageBatchRequestEntryList": _list("DeleteMessageBatchRequestEntry"),
+    "DeleteMessageBatchResultEntryList": _list("DeleteMessageBatchResultEntry"),
+    "ListMessageMoveTasksResultEntryList": _list("ListMessageMoveTasksResultEntry"),
+    "MessageAttributeNameList": _list("MessageAttributeName"),
+    "MessageBodyAttributeMap": _map("MessageAttribute"),
+    "MessageBodySystemAttributeMap": _map("MessageSystemAttribute"),
+    "MessageList": _list("Message"),
+    "MessageSystemAttributeList": _list("MessageSystemAttributeName"),
+    "MessageSystemAttributeMap": _map("Attribute"),
+    "QueueAttributeMap": _map("Attribute"),
+    "QueueUrlList": _list("QueueUrl"),
+    "SendMessageBatchRequestEntryList": _list("SendMessageBatchRequestEntry"),
+    "SendMessageBatchResultEntryList": _list("SendMessageBatchResultEntry"),
+    "StringList": _list("StringListValue"),
+    "TagKeyList": _list("TagKey"),
+    "TagMap": _map("Tag", "Key"),
+}
+
+OVERLAYS: dict[tuple[str, str], Overlay] = {("sqs", "query"): _SQS_QUERY}

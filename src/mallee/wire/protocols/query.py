@@ -1,0 +1,101 @@
+"""The query protocol: a form in, XML out, inside ``<OperationResponse><OperationResult>``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from mallee.wire import times
+from mallee.wire.errors import AwsError
+from mallee.wire.forms import FormReaders, tree
+from mallee.wire.message import Request, Response
+from mallee.wire.model import Model, Operation
+from mallee.wire.protocols.base import Protocol, Told, told
+from mallee.wire.reading import Reader
+from mallee.wire.xmlout import DECLARATION, Put, Writer, XmlWriters, escaped
+
+if TYPE_CHECKING:
+    from mallee.wire.routing import Route
+    from mallee.wire.services import Service
+
+_TYPE = (b"content-type", b"text/xml")
+
+
+class QueryProtocol(Protocol):
+    name = "query"
+    strict = False
+
+    def read(self, route: Route, request: Request) -> dict[str, Any]:
+        read, names = route.operation.compiled("form", self._reader)
+        value: dict[str, Any] = read(tree(request.fields, names))
+        return value
+
+    def _reader(self, model: Model, operation: Operation) -> tuple[Reader, frozenset[str]]:
+        if operation.input is None:
+            return (lambda node: {}), frozenset()
+        readers = FormReaders(model, strict=self.strict)
+        names = frozenset(readers.name(member) for member in operation.input.members.values())
+        return readers.structure(operation.input), names
+
+    def write(self, route: Route, output: dict[str, Any], request_id: str) -> Response:
+        operation = route.operation
+        name = operation.name
+        parts = [f'{DECLARATION}<{name}Response xmlns="{escaped(namespace(route.service, route.version))}">']
+        if operation.output is not None:
+            wrapper = operation.output_traits.get("resultWrapper") or f"{name}Result"
+            parts.append(f"<{wrapper}>")
+            write: Writer = operation.compiled("query.output", _writer)
+            write(output, parts.append)
+            parts.append(f"</{wrapper}>")
+        elif output:
+            raise KeyError(next(iter(output)))
+        parts.append(f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>\n")
+        return 200, [_TYPE, (b"x-amzn-requestid", request_id.encode())], "".join(parts).encode()
+
+    def error(
+        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
+    ) -> Response:
+        what = told(service, error)
+        xmlns = (
+            escaped(namespace(service, version))
+            if service is not None
+            else "http://webservices.amazon.com/AWSFault/2005-15-09"
+        )
+        parts = [
+            f'{DECLARATION}<ErrorResponse xmlns="{xmlns}"><Error><Type>{"Sender" if what.sender else "Receiver"}</Type>'
+            f"<Code>{escaped(what.code)}</Code><Message>{escaped(what.message)}</Message>"
+        ]
+        write_fields(what, service, parts.append)
+        parts.append(f"</Error><RequestId>{request_id}</RequestId></ErrorResponse>\n")
+        return (
+            what.status,
+            [_TYPE, (b"x-amzn-requestid", request_id.encode())],
+            "".join(parts).encode("utf-8", "replace"),
+        )
+
+
+def _writer(model: Model, operation: Operation) -> Writer:
+    assert operation.output is not None
+    return XmlWriters(model, times.iso).content(operation.output)
+
+
+def namespace(service: Service, version: str) -> str:
+    """The service's namespace with the version that the client asked for."""
+    entry = service.entry
+    if entry.namespace is not None:
+        return entry.namespace.format(version=version)
+    modelled: str = service.model.metadata.get("xmlNamespace", "")
+    return modelled.replace(entry.version, version)
+
+
+def write_fields(what: Told, service: Service | None, put: Put) -> None:
+    """Further members of the error's shape; for an error that has none, fields of scalars under their own names."""
+    for name, value in what.fields.items():
+        if value is None:
+            continue
+        member = what.shape.members.get(name) if what.shape is not None else None
+        if member is not None and service is not None:
+            with service.model.lock:
+                write = XmlWriters(service.model, times.iso).element(member)
+            write(value, put)
+        else:
+            put(f"<{name}>{escaped(str(value))}</{name}>")

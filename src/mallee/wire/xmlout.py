@@ -1,0 +1,215 @@
+"""Writers of XML: closures that append text for a value, tags included.
+
+A writer for a structure walks the dict it is given, not the shape, so that members that are absent or None cost
+nothing; a name that the shape does not have is a fault of the program and raises `OutputError`. Characters that XML
+cannot carry become U+FFFD, lest one odd tag value make a whole listing unreadable.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any, TypeAlias
+
+from mallee.wire import times
+from mallee.wire.model import Member, Model, Shape
+from mallee.wire.output import number_text
+
+Put: TypeAlias = Callable[[str], None]
+Writer: TypeAlias = Callable[[Any, Put], None]
+Formatter: TypeAlias = Callable[[Any], str]
+DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
+
+_ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+
+
+def escaped(text: str) -> str:
+    """Text as element content or attribute value."""
+    if (
+        text.isascii()
+        and text.isprintable()
+        and "&" not in text
+        and "<" not in text
+        and ">" not in text
+        and '"' not in text
+    ):
+        return text
+    text = (
+        text.replace("&", "&amp;")
+        .replace("<", "&lt;")
+        .replace(">", "&gt;")
+        .replace('"', "&quot;")
+        .replace("\r", "&#13;")
+    )
+    return _ILLEGAL.sub("\ufffd", text)
+
+
+class XmlWriters:
+    """Compiles writers for one model. ``times_of``: the protocol's ISO form, `times.iso` or `times.iso_millis`."""
+
+    def __init__(self, model: Model, times_of: Callable[[datetime], str], list_item: str = "member") -> None:
+        self._times = times_of
+        self._item = list_item
+        self._bodies: dict[int, Writer] = model.compiled.setdefault(("xml", times_of.__name__, list_item), {})
+
+    def content(self, shape: Shape) -> Writer:
+        """Writes a structure's members, without tags of its own."""
+        known = self._bodies.get(shape.number)
+        if known is None:
+            fields: dict[str, Writer] = {}
+            known = self._bodies[shape.number] = _content(fields)
+            for name, member in shape.members.items():
+                if not member.traits.get("xmlAttribute") and "location" not in member.traits:
+                    fields[name] = self.element(member)
+                elif member.traits.get("xmlAttribute"):
+                    fields[name] = _nothing
+        return known
+
+    def element(self, member: Member, name: str | None = None) -> Writer:
+        """Writes a value with the tags of the member's (or the given) name."""
+        shape = member.shape
+        name = name or member.wire_name
+        if shape.type == "structure":
+            return self.enclosed(shape, name, member.traits.get("xmlNamespace"))
+        if shape.type == "list":
+            return self._list(member, name)
+        if shape.type == "map":
+            return self._map(member, name)
+        return _leaf(f"<{name}>", f"</{name}>", self.text(member))
+
+    def enclosed(self, shape: Shape, name: str, namespace: Any = None) -> Writer:
+        attributes = _namespace(namespace)
+        content = self.content(shape)
+        marked = [(key, m.wire_name, self.text(m)) for key, m in shape.members.items() if m.traits.get("xmlAttribute")]
+        if marked:
+            return _with_attributes(name, attributes, marked, content)
+        return _enclosed(f"<{name}{attributes}>", f"</{name}>", content)
+
+    def _list(self, member: Member, name: str) -> Writer:
+        inner = member.shape.member
+        if member.traits.get("flattened"):
+            return _repeated(self.element(inner, inner.traits.get("locationName", name)))
+        item = self.element(inner, inner.traits.get("locationName", self._item))
+        return _enclosed(f"<{name}>", f"</{name}>", _repeated(item))
+
+    def _map(self, member: Member, name: str) -> Writer:
+        shape = member.shape
+        key = self.element(shape.key, shape.key.traits.get("locationName", "key"))
+        value = self.element(shape.value, shape.value.traits.get("locationName", "value"))
+        if member.traits.get("flattened"):
+            return _entries(f"<{name}>", f"</{name}>", key, value)
+        return _enclosed(f"<{name}>", f"</{name}>", _entries("<entry>", "</entry>", key, value))
+
+    def text(self, member: Member) -> Formatter:
+        return text_formatter(member, self._times)
+
+
+def text_formatter(member: Member, times_of: Callable[[datetime], str]) -> Formatter:
+    """A scalar as XML text or header value (before escaping a header needs none)."""
+    kind = member.shape.type
+    if kind == "timestamp":
+        form = member.traits.get("timestampFormat", "iso8601")
+        if form == "rfc822":
+            return times.http_date
+        return times_of if form == "iso8601" else _epoch
+    return _FORMATTERS[kind]
+
+
+def _epoch(value: datetime) -> str:
+    return str(times.epoch(value))
+
+
+def _boolean(value: Any) -> str:
+    if value is True:
+        return "true"
+    if value is False:
+        return "false"
+    raise TypeError(f"{value!r} is not a bool")
+
+
+def _blob(value: Any) -> str:
+    return b64encode(value).decode("ascii")
+
+
+_FORMATTERS: dict[str, Formatter] = {
+    "string": escaped,
+    "character": escaped,
+    "integer": int.__repr__,
+    "long": int.__repr__,
+    "float": number_text,
+    "double": number_text,
+    "boolean": _boolean,
+    "blob": _blob,
+}
+
+
+def _namespace(namespace: Any) -> str:
+    if not namespace:
+        return ""
+    if isinstance(namespace, str):
+        return f' xmlns="{namespace}"'
+    prefix = namespace.get("prefix")
+    return f' xmlns:{prefix}="{namespace["uri"]}"' if prefix else f' xmlns="{namespace["uri"]}"'
+
+
+def _nothing(value: Any, put: Put) -> None:
+    pass
+
+
+def _content(fields: dict[str, Writer]) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        for name, item in value.items():
+            if item is not None:
+                fields[name](item, put)
+
+    return write
+
+
+def _leaf(opening: str, closing: str, text: Formatter) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        put(f"{opening}{text(value)}{closing}")
+
+    return write
+
+
+def _enclosed(opening: str, closing: str, content: Writer) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        put(opening)
+        content(value, put)
+        put(closing)
+
+    return write
+
+
+def _with_attributes(name: str, namespace: str, marked: list[tuple[str, str, Formatter]], content: Writer) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        put(f"<{name}{namespace}")
+        for key, attribute, text in marked:
+            if value.get(key) is not None:
+                put(f' {attribute}="{text(value[key])}"')
+        put(">")
+        content(value, put)
+        put(f"</{name}>")
+
+    return write
+
+
+def _repeated(element: Writer) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        for item in value:
+            element(item, put)
+
+    return write
+
+
+def _entries(opening: str, closing: str, key: Writer, element: Writer) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        for name, item in value.items():
+            put(opening)
+            key(name, put)
+            element(item, put)
+            put(closing)
+
+    return write
