@@ -24,7 +24,7 @@ from sqlalchemy import Column, ForeignKey, Index, bindparam, func, select, updat
 
 from mallee.store import Bytes, Flag, Float, Integer, Json, Text, Timestamp, Tx, plain_table, read, read_all
 
-from .rules import Candidate, Overcommit, Size, choose
+from .rules import Candidate, Size, choose
 
 NODES = plain_table(
     "nodes",
@@ -301,7 +301,7 @@ def touch(tx: Tx, node_id: str | None = None, vpc_id: str | None = None, instanc
     if vpc_id is not None:
         concerned.update(row.id for row in tx.all(_LOCK_NODES_OF_VPC, vpc_id=vpc_id))
     for each in sorted(concerned):
-        tx.run(_RAISE, node_id=each)
+        tx.execute(_RAISE, node_id=each)
     if concerned:
         tx.nudge("desired")
 

@@ -15,6 +15,7 @@ import os
 import re
 import socket
 import threading
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -36,7 +37,6 @@ from mallee.fabric.transport import (
     VERSION,
     VERSION_HEADER,
     BlobMissing,
-    FabricError,
     JoinFirst,
     Refused,
     VersionRefused,
@@ -110,10 +110,14 @@ class _Watch:
         pace = Pace(share=0.1, longest=0.05)
         while not self._stopped.is_set():
             try:
-                self._database.wait("desired", _POLL)
+                mark = self._database.mark("desired")
+                began = time.monotonic()
                 with self._database.reading() as tx:
                     now = generations(tx)
                 self._loop.call_soon_threadsafe(self._wake, now)
+                pace.worked(time.monotonic() - began)
+                self._database.wait("desired", _POLL, mark)
+                self._stopped.wait(pace.wait())
             except StoreUnavailable:
                 self._stopped.wait(_POLL)
             except RuntimeError:  # the loop is closed

@@ -6,6 +6,9 @@ compared by digest: a change that forgot to raise the generation reaches the nod
 
 Building costs as much as a node has instances. A burst of changes is therefore gathered: the first is answered at
 once, and then building takes a bounded share of the time (``fabric.pace``).
+
+What nodes say is written without waiting for the disk: should a power cut take it back, then what the control plane
+concluded from it is taken back as well, and the node's next report, which is complete, says it again.
 """
 
 from __future__ import annotations
@@ -122,8 +125,7 @@ class Session:
 
     def join(self, joining: Join) -> None:
         self._forget(joining.node_id)
-        with self.database.transaction() as tx:
-            intake.join(tx, joining, self._overcommit)
+        self.database.run(lambda tx: intake.join(tx, joining, self._overcommit))
 
     def report(self, report: Report) -> None:
         """Writes the report. One that says nothing new, from a node that was seen a moment ago, costs no transaction."""
@@ -132,14 +134,11 @@ class Session:
         now = time.monotonic()
         if known.reported == said and now - known.written_at < self._seen_every:
             return
-        with self.database.transaction() as tx:
-            accepted = intake.accept(tx, report)
-        if accepted:
+        if self.database.run(lambda tx: intake.accept(tx, report), durable=False):
             known.reported, known.written_at = said, now
 
     def console(self, node_id: str | None, instance_id: str, text: bytes, offset: int) -> None:
-        with self.database.transaction() as tx:
-            intake.keep_console(tx, node_id, instance_id, text, offset)
+        self.database.run(lambda tx: intake.keep_console(tx, node_id, instance_id, text, offset), durable=False)
 
     def blob_path(self, digest: str) -> Path:
         """The file of a blob, named by nothing but a digest: what a node asks for can't be another path."""
@@ -188,14 +187,16 @@ class DirectTransport:
 
     def desired(self, node_id: str, after: int, digest: str, timeout: float) -> Desired | None:
         deadline = time.monotonic() + min(timeout, LONGEST_POLL)
+        database = self.session.database
         while True:
+            mark = database.mark("desired")
             document = self.session.document(node_id)
             if document.generation != after or document.digest != digest:
                 return document.desired
             remaining = deadline - time.monotonic()
             if remaining <= 0:
                 return None
-            self.session.database.wait("desired", remaining)
+            database.wait("desired", remaining, mark)
             time.sleep(min(self.session.pause(node_id), max(0.0, deadline - time.monotonic())))
 
     def report(self, report: Report) -> None:
