@@ -38,7 +38,8 @@ class InstanceType:
 
 @functools.cache
 def _data() -> dict[str, Any]:
-    return json.loads(resources.files(__package__).joinpath("instance_types.json").read_text("utf-8"))
+    loaded: dict[str, Any] = json.loads(resources.files(__package__).joinpath("instance_types.json").read_text("utf-8"))
+    return loaded
 
 
 def _facts(name: str) -> dict[str, Any]:

@@ -151,7 +151,7 @@ NOT_A_KEY = "Key is not in valid OpenSSH public key format"
 
 
 def read_public(material: bytes) -> PublicKey:
-    """An imported key: an OpenSSH line, an RFC 4716 block, or base64 of a DER SubjectPublicKeyInfo. Raises ``BadKey``."""
+    """An imported key: an OpenSSH line, an RFC 4716 block or base64 of a DER public key; raises ``BadKey``."""
     try:
         text = material.decode("ascii").strip()
     except UnicodeDecodeError:
