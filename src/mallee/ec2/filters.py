@@ -82,9 +82,7 @@ def _test(each: Mapping[str, Any], table: Table, tags_of: Callable[[Item], Tags]
     return lambda item: _any(matches, read(item))
 
 
-def _tag_test(
-    name: str, matches: Callable[[str], bool], tags_of: Callable[[Item], Tags]
-) -> Callable[[Item], bool] | None:
+def _tag_test(name: str, matches: Callable[[str], bool], tags_of: Callable[[Item], Tags]) -> Callable[[Item], bool] | None:
     if name.startswith("tag:"):
         key = name[4:]
         return lambda item: any(tag["Key"] == key and matches(tag["Value"]) for tag in tags_of(item))

@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import base64
 import bisect
+import functools
 import hashlib
 import hmac
 import json
+import secrets
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from mallee.identity import vault
 from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
@@ -72,9 +76,7 @@ def refuse_with_ids(call: Call, member: str, name: str) -> None:
     """Some operations take either ids or a page size; ``name`` is how AWS calls the ids in its message
     (``instancesSet``)."""
     if call.input.get(member) and call.input.get("MaxResults") is not None:
-        raise AwsError(
-            "InvalidParameterCombination", f"The parameter {name} cannot be used with the parameter maxResults"
-        )
+        raise AwsError("InvalidParameterCombination", f"The parameter {name} cannot be used with the parameter maxResults")
 
 
 def token(call: Call, after: Key) -> str:
@@ -108,5 +110,14 @@ def _mac(call: Call, body: bytes) -> bytes:
 
 
 def _key(call: Call) -> bytes:
-    """Binds tokens to this cloud; a page shows nothing that its account may not see anyway."""
-    return hashlib.sha256(f"mallee pages\0{call.settings.home}\0{call.settings.admin_account_id}".encode()).digest()
+    return _derived(call.settings.cloud / vault.FILE)
+
+
+@functools.cache
+def _derived(master_key: Path) -> bytes:
+    """A key of its own from the cloud's master key; where there is none (a cloud in memory), one for this process."""
+    try:
+        secret = master_key.read_bytes()
+    except FileNotFoundError:
+        secret = secrets.token_bytes(32)
+    return hmac.digest(secret, b"mallee pages", hashlib.sha256)

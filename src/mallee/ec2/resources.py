@@ -52,9 +52,7 @@ KINDS = (
     _kind("dhcp-options", "dopt", "InvalidDhcpOptionsID", "dhcpOption ID '{}'", "InvalidDhcpOptionsId"),
     _kind("security-group", "sg", "InvalidGroup", "security group '{}'", "InvalidGroupId"),
     _kind("security-group-rule", "sgr", "InvalidSecurityGroupRuleId", "security group rule ID '{}'"),
-    _kind(
-        "network-interface", "eni", "InvalidNetworkInterfaceID", "networkInterface ID '{}'", "InvalidNetworkInterfaceId"
-    ),
+    _kind("network-interface", "eni", "InvalidNetworkInterfaceID", "networkInterface ID '{}'", "InvalidNetworkInterfaceId"),
     _kind("elastic-ip", "eipalloc", "InvalidAllocationID", "allocation ID '{}'"),
     _kind("address-association", "eipassoc", "InvalidAssociationID", "association ID '{}'"),
     _kind("interface-attachment", "eni-attach", "InvalidAttachmentID", "attachment ID '{}'"),

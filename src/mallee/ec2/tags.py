@@ -60,9 +60,7 @@ def of_type(tx: Tx, type: str) -> dict[str, TagList]:
 
 def everything(tx: Tx) -> list[dict[str, str]]:
     """All tags of the account as DescribeTags lists them."""
-    return [
-        {"ResourceId": id, "Key": key, "Value": value, "ResourceType": type} for id, key, value, type in tx.all(_ALL)
-    ]
+    return [{"ResourceId": id, "Key": key, "Value": value, "ResourceType": type} for id, key, value, type in tx.all(_ALL)]
 
 
 def write(tx: Tx, resource_id: str, type: str, given: Sequence[Mapping[str, str]]) -> None:
@@ -118,9 +116,8 @@ def take(tx: Tx, ids: Sequence[str], given: Sequence[Mapping[str, str]] | None) 
 
 def remove(tx: Tx, ids: Sequence[str]) -> None:
     """All tags of resources that cease to exist."""
-    for id, present in tags_of(tx, ids).items():
-        for tag in present:
-            tx.remove(tags, {"resource_id": id, "key": tag["Key"]})
+    for start in range(0, len(ids), 500):
+        tx.remove_all(tags, tags.c.resource_id.in_(ids[start : start + 500]))
 
 
 def from_specifications(input: Mapping[str, Any], type: str, *others: str) -> TagList:
@@ -133,9 +130,7 @@ def from_specifications(input: Mapping[str, Any], type: str, *others: str) -> Ta
         if not named:
             raise AwsError("MissingParameter", "Tag specification resource type must have a value")
         if named != type and named not in others:
-            raise AwsError(
-                "InvalidParameterValue", f"'{named}' is not a valid taggable resource type for this operation."
-            )
+            raise AwsError("InvalidParameterValue", f"'{named}' is not a valid taggable resource type for this operation.")
         if named in seen:
             raise AwsError(
                 "InvalidParameterValue", f"Multiple tag specifications for the resource type '{named}' are not allowed."
@@ -157,9 +152,7 @@ def check(given: Sequence[Mapping[str, Any]]) -> TagList:
         if key.lower().startswith(RESERVED):
             raise AwsError("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
         if len(value) > MAXIMUM_VALUE:
-            raise AwsError(
-                "InvalidParameterValue", f"Tag value exceeds the maximum length of {MAXIMUM_VALUE} characters"
-            )
+            raise AwsError("InvalidParameterValue", f"Tag value exceeds the maximum length of {MAXIMUM_VALUE} characters")
         if key in found:
             raise AwsError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
         found[key] = value

@@ -14,7 +14,6 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import Column, Index, PrimaryKeyConstraint, and_, bindparam, delete, select, update
-from sqlalchemy.dialects import postgresql, sqlite
 
 from mallee.store import Json, Text, Timestamp, Tx, plain_table
 from mallee.wire.errors import AwsError
@@ -46,10 +45,6 @@ _THE_ONE = and_(
 _FIND = select(_C.digest, _C.saved).where(_THE_ONE)
 _SAVE = update(client_tokens).where(_THE_ONE).values(saved=bindparam("to_save", type_=Json))
 _FORGET = delete(client_tokens).where(_C.at < bindparam("before", type_=Timestamp))
-_CLAIM = {
-    "sqlite": sqlite.insert(client_tokens).on_conflict_do_nothing(),
-    "postgresql": postgresql.insert(client_tokens).on_conflict_do_nothing(),
-}
 _FREE = frozenset({"ClientToken", "DryRun"})
 
 
@@ -63,14 +58,17 @@ def remembered(call: Call, token: str | None, input: Mapping[str, Any] | None = 
             f"Invalid value '{token[:256]}' for clientToken. It must be {MAXIMUM_LENGTH} or fewer ASCII characters.",
         )
     digest = _digest(call.input if input is None else input)
-    row = {
-        "account_id": call.account_id,
-        "operation": call.operation,
-        "token": token,
-        "digest": digest,
-        "at": call.now,
-    }
-    call.tx.execute(_CLAIM[call.tx.dialect], **row)
+    free = call.tx.insert_if_free(
+        client_tokens,
+        account_id=call.account_id,
+        operation=call.operation,
+        token=token,
+        digest=digest,
+        saved=None,
+        at=call.now,
+    )
+    if free:
+        return None
     found = call.tx.first(_FIND, **_named(call, token))
     if found is None:
         return None

@@ -1,0 +1,6 @@
+"""How much of each thing one account may have, as AWS's quotas are before anybody asks for more."""
+
+RULES_PER_GROUP = 60  # in each direction
+GROUPS_PER_INTERFACE = 5
+GROUPS_PER_REGION = 2500
+ELASTIC_ADDRESSES = 5
