@@ -29,7 +29,7 @@ from mallee.identity.signature.refusals import (
     to_error,
 )
 from mallee.settings import Settings
-from mallee.wire import Request
+from mallee.wire.message import Request
 
 MINUTES = 5
 S3_MINUTES = 15
@@ -62,26 +62,27 @@ class Authenticator:
         self._also_global = self._also | {GLOBAL_REGION}
         self._now = now
 
-    def principal(self, request: Request, service: str, signing_name: str, protocol: str) -> Principal:
-        """The principal of a request whose body is here. Raises ``AwsError``."""
+    def principal(self, request: Request, service: str, scopes: tuple[str, ...], protocol: str) -> Principal:
+        """The principal of a request whose body is here. ``scopes`` are the names by which signatures may call the
+        service. Raises ``AwsError``."""
         now = self._now()
         try:
-            proof = self._prove(request, service, signing_name, now)
+            proof = self._prove(request, service, scopes, now)
             if service == "s3":
                 check_body(proof, request.body)
         except Refused as refused:
             raise to_error(refused, family(service, protocol), now) from None
         return proof.principal
 
-    def proof(self, request: Request, service: str, signing_name: str, protocol: str) -> Proof:
+    def proof(self, request: Request, service: str, scopes: tuple[str, ...], protocol: str) -> Proof:
         """The same before S3's body has come: the caller owes ``check_body`` or a decoder."""
         now = self._now()
         try:
-            return self._prove(request, service, signing_name, now)
+            return self._prove(request, service, scopes, now)
         except Refused as refused:
             raise to_error(refused, family(service, protocol), now) from None
 
-    def _prove(self, request: Request, service: str, signing_name: str, now: datetime.datetime) -> Proof:
+    def _prove(self, request: Request, service: str, scopes: tuple[str, ...], now: datetime.datetime) -> Proof:
         headers = sigv4.folded(request.headers)
         query = request.raw_query
         presigned = bool(query) and sigv4.is_presigned(query)
@@ -96,7 +97,7 @@ class Authenticator:
         else:
             return self._prove_v2(request, service, headers, now)
         others = self._also_global if service in GLOBAL_SERVICES else self._also
-        sigv4.check_scope(claim, self._region, others, signing_name)
+        sigv4.check_scope(claim, self._region, others, scopes)
         sigv4.check_signed_headers(claim)
         s3 = service == "s3"
         sigv4.check_time(claim, now, S3_MINUTES if s3 else MINUTES)

@@ -11,11 +11,14 @@ import datetime
 import re
 import secrets
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from sqlalchemy import Column, UniqueConstraint, bindparam, select
 
 from mallee.identity.vault import Vault
 from mallee.store import Bytes, Text, Timestamp, Tx, read, read_all, resource_table
+
+T = TypeVar("T")
 
 ACTIVE = "Active"
 INACTIVE = "Inactive"
@@ -94,12 +97,16 @@ _ROOT_KEYS = (
 )
 
 
+def _one(kind: type[T], row: Any) -> T | None:
+    return None if row is None else read(kind, row)
+
+
 def account(tx: Tx, account_id: str) -> Account | None:
-    return read(Account, tx.first(_ACCOUNT, id=account_id))
+    return _one(Account, tx.first(_ACCOUNT, id=account_id))
 
 
 def account_by_alias(tx: Tx, alias: str) -> Account | None:
-    return read(Account, tx.first(_ACCOUNT_BY_ALIAS, alias=alias))
+    return _one(Account, tx.first(_ACCOUNT_BY_ALIAS, alias=alias))
 
 
 def all_accounts(tx: Tx) -> list[Account]:
@@ -107,15 +114,15 @@ def all_accounts(tx: Tx) -> list[Account]:
 
 
 def user(tx: Tx, user_id: str) -> User | None:
-    return read(User, tx.first(_USER, id=user_id))
+    return _one(User, tx.first(_USER, id=user_id))
 
 
 def user_by_name(tx: Tx, account_id: str, name: str) -> User | None:
-    return read(User, tx.first(_USER_BY_NAME, account_id=account_id, folded_name=name.lower()))
+    return _one(User, tx.first(_USER_BY_NAME, account_id=account_id, folded_name=name.lower()))
 
 
 def access_key(tx: Tx, access_key_id: str) -> AccessKey | None:
-    return read(AccessKey, tx.first(_KEY, id=access_key_id))
+    return _one(AccessKey, tx.first(_KEY, id=access_key_id))
 
 
 def root_access_keys(tx: Tx, account_id: str) -> list[AccessKey]:

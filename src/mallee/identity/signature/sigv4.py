@@ -16,7 +16,7 @@ import datetime
 import hashlib
 import hmac
 import re
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from email.utils import parsedate_to_datetime
 from typing import Final
@@ -232,7 +232,7 @@ def _credential(text: str, *, presigned: bool) -> tuple[str, str, str, str]:
 # ------------------------------------------------------------------------------------------------------------- checking
 
 
-def check_scope(claim: Claim, region: str, others: Iterable[str], service: str) -> None:
+def check_scope(claim: Claim, region: str, others: Container[str], services: tuple[str, ...]) -> None:
     """The scope must name this region (or one of ``others``), this service and the day of the claim's own date."""
     if claim.region != region and claim.region not in others:
         raise Refused(
@@ -241,8 +241,8 @@ def check_scope(claim: Claim, region: str, others: Iterable[str], service: str) 
             presigned=claim.presigned,
             region=(region, claim.region),
         )
-    if claim.service != service:
-        raise Refused(SCOPE, f"Credential should be scoped to correct service: '{service}'. ", presigned=claim.presigned)
+    if claim.service not in services:
+        raise Refused(SCOPE, f"Credential should be scoped to correct service: '{services[0]}'. ", presigned=claim.presigned)
     if claim.day != claim.stamp[:8]:
         raise Refused(
             SCOPE,

@@ -1,0 +1,197 @@
+"""The ASGI application of the API: bytes in, bytes out, and everything between them in a worker thread.
+
+The event loop's part is small: it gives the request an id, reads the body within the limit of the service that the
+signature names, hands the whole to ``Dispatcher.answer`` in a thread, sends the answer and counts it. A body that is
+larger than its limit is refused before it is read, and before a client that waits for ``100 Continue`` sends it.
+
+``GET /health`` (ready: the database answers) and ``GET /health/live`` (the process answers) need no signature; a signed
+request to the same path is S3's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import re
+import time
+import uuid
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from mallee.http import errors
+from mallee.http.dispatch import Answer, Dispatcher
+from mallee.http.log import LineLog, stamp
+from mallee.http.metrics import Metrics
+from mallee.wire import Request
+
+Scope = dict[str, Any]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Health = Callable[[], dict[str, Any]]
+"""What is known of the process's state; ``{"status": "ok", …}`` when it is ready. May block; called in a thread."""
+
+MIB = 1024 * 1024
+BODY_LIMIT = 2 * MIB
+BODY_LIMITS = {"s3": 8 * MIB, "sqs": 4 * MIB, "cloudformation": 4 * MIB}
+DRAINED = 16 * MIB  # a refused body up to this size is read and thrown away, so that the client sees the refusal
+
+_SCOPE = re.compile(rb"/([a-z0-9-]{1,40})/aws4_request")
+_FLUSH = 0.25
+
+
+class Api:
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        health: Health,
+        metrics: Metrics,
+        lines: LineLog | None = None,
+        threads: int = 8,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._health = health
+        self._metrics = metrics
+        self._lines = lines
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self._flush_due = False
+
+    def close(self) -> None:
+        self._pool.shutdown(wait=True)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            raise RuntimeError(f"only HTTP is spoken here, not {scope['type']}")
+        if scope["path"].startswith("/health") and await self._is_health(scope, send):
+            return
+        began = time.perf_counter()
+        self._metrics.in_flight += 1
+        try:
+            await self._call(scope, receive, send, began)
+        finally:
+            self._metrics.in_flight -= 1
+
+    async def _call(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
+        headers: list[tuple[bytes, bytes]] = scope["headers"]
+        request = Request(scope["method"], scope["raw_path"], scope["query_string"], headers)
+        request_id = str(uuid.uuid4())
+        service, length = _expected(request)
+        limit = BODY_LIMITS.get(service or "", BODY_LIMIT)
+        body = await _read(receive, length, limit)
+        if body is None:
+            return
+        client = scope.get("client")
+        if isinstance(body, bytes):
+            request.body = body
+            loop = asyncio.get_running_loop()
+            address = client[0] if client else ""
+            answer = await loop.run_in_executor(self._pool, self._dispatcher.answer, request, request_id, address)
+        else:
+            answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
+            if not body.drained:
+                answer.headers.append((b"connection", b"close"))
+        await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+        await send({"type": "http.response.body", "body": answer.body})
+        self._account(request, answer, request_id, client, time.perf_counter() - began)
+
+    def _account(self, request: Request, answer: Answer, request_id: str, client: Any, seconds: float) -> None:
+        self._metrics.count(answer.service, answer.operation, answer.status, answer.code, seconds)
+        if self._lines is None:
+            return
+        line = {
+            "at": stamp(),
+            "request_id": request_id,
+            "ip": client[0] if client else "",
+            "service": answer.service,
+            "operation": answer.operation,
+            "status": answer.status,
+            "ms": round(seconds * 1000, 2),
+            "in": len(request.body),
+            "out": len(answer.body),
+        }
+        if answer.code:
+            line["code"] = answer.code
+        if answer.arn:
+            line["arn"] = answer.arn
+        if answer.operation == "" or request.raw_path != b"/":
+            line["method"] = request.method
+            line["path"] = request.raw_path[:512].decode("latin-1")
+        agent = request.header(b"user-agent")
+        if agent:
+            line["agent"] = agent[:200].decode("latin-1")
+        self._lines.write(line)
+        if not self._flush_due:
+            self._flush_due = True
+            asyncio.get_running_loop().call_later(_FLUSH, self._flush)
+
+    def _flush(self) -> None:
+        self._flush_due = False
+        if self._lines is not None:
+            self._lines.flush()
+
+    async def _is_health(self, scope: Scope, send: Send) -> bool:
+        """Answers a health question; a signed request, or any other path, is none."""
+        if scope["method"] not in ("GET", "HEAD") or scope["path"] not in ("/health", "/health/live"):
+            return False
+        if b"X-Amz-" in scope["query_string"] or any(name == b"authorization" for name, _ in scope["headers"]):
+            return False
+        found: dict[str, Any] = {"status": "ok"}
+        if scope["path"] == "/health":
+            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._health)
+        body = json.dumps(found).encode()
+        head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
+        status = 200 if found["status"] == "ok" else 503
+        await send({"type": "http.response.start", "status": status, "headers": head})
+        await send({"type": "http.response.body", "body": body})
+        return True
+
+
+class TooLarge:
+    """A body that was refused. ``drained``: all of it was read, the connection can go on."""
+
+    __slots__ = ("drained",)
+
+    def __init__(self, drained: bool) -> None:
+        self.drained = drained
+
+
+def _expected(request: Request) -> tuple[str | None, int | None]:
+    """The service that the signature names and the length that the head promises; neither is to be believed yet."""
+    match = None
+    authorization = request.header(b"authorization")
+    if authorization is not None:
+        match = _SCOPE.search(authorization[:1024])
+    elif b"X-Amz-Credential" in request.raw_query:
+        match = re.search(rb"(?:/|%2[Ff])([a-z0-9-]{1,40})(?:/|%2[Ff])aws4_request", request.raw_query)
+    length = request.header(b"content-length")
+    return (match[1].decode() if match else None), (int(length) if length is not None and length.isdigit() else None)
+
+
+async def _read(receive: Receive, length: int | None, limit: int) -> bytes | TooLarge | None:
+    """The whole body; None when the client went away."""
+    if length is not None and length > limit:
+        return await _drain(receive, length) if length <= DRAINED else TooLarge(drained=False)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        part = message.get("body", b"")
+        if part:
+            size += len(part)
+            if size > limit:
+                return TooLarge(drained=not message.get("more_body"))
+            parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _drain(receive: Receive, length: int) -> TooLarge | None:
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        length -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return TooLarge(drained=True)

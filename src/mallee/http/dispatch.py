@@ -1,0 +1,129 @@
+"""One API call, from a whole request to a whole answer: route, believe, read, allow, do, write.
+
+``Dispatcher.answer`` is synchronous and runs in a worker thread; it is the only place where an operation is called, and
+every call is one transaction. Whatever happens, the client gets an error in its own protocol: an ``AwsError`` as it is,
+a database that does not answer as 503, and anything else, which is a fault of Mallee's own, as the service's internal
+error, logged with the request's id and counted. The text of an exception never leaves the process.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from mallee.http import errors
+from mallee.identity.authenticate import Authenticator
+from mallee.identity.authorize import authorize
+from mallee.identity.call import Call, Principal
+from mallee.registry import Handler, Registry
+from mallee.settings import Settings
+from mallee.store import Actor, Database, StoreUnavailable, Tx
+from mallee.wire import AwsError, Request, Route, fallback_error, route
+
+log = logging.getLogger("mallee.api")
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@dataclass(slots=True)
+class Answer:
+    """What goes back, and what the log and the metrics want to know of it."""
+
+    status: int
+    headers: Headers
+    body: Any
+    service: str = ""
+    operation: str = ""
+    code: str = ""  # the error's, empty when it went well
+    account_id: str = ""
+    arn: str = ""
+
+
+class Dispatcher:
+    def __init__(self, registry: Registry, database: Database, authenticator: Authenticator, settings: Settings) -> None:
+        self._registry = registry
+        self._database = database
+        self._authenticator = authenticator
+        self._settings = settings
+        self.faults = 0  # answers that were Mallee's own fault
+
+    def answer(self, request: Request, request_id: str, source_ip: str = "") -> Answer:
+        """Never raises."""
+        found: Route | None = None
+        answer = Answer(0, [], b"")
+        try:
+            found = route(request)
+            answer.service, answer.operation = found.service.name, found.operation.name
+            output = self._perform(found, request, request_id, source_ip, answer)
+            answer.status, answer.headers, answer.body = found.respond(output, request_id)
+            return answer
+        except AwsError as error:
+            problem = error
+        except StoreUnavailable as error:
+            log.error("database unavailable: %s", error, extra={"request_id": request_id})
+            problem = errors.unavailable(answer.service, _protocol(found))
+        except Exception:
+            self.faults += 1
+            log.exception("%s:%s failed", answer.service, answer.operation, extra={"request_id": request_id})
+            problem = errors.internal(answer.service, _protocol(found))
+        return self.refusal(request, problem, request_id, found, answer)
+
+    def refusal(
+        self, request: Request, error: AwsError, request_id: str, found: Route | None = None, answer: Answer | None = None
+    ) -> Answer:
+        """An error in the protocol that the client reads."""
+        answer = answer or Answer(0, [], b"")
+        answer.code = error.code
+        try:
+            if found is not None:
+                answer.status, answer.headers, answer.body = found.error(error, request_id)
+            else:
+                answer.status, answer.headers, answer.body = fallback_error(request, error, request_id)
+        except Exception:
+            self.faults += 1
+            log.exception("the error %s could not be written", error.code, extra={"request_id": request_id})
+            answer.status, answer.headers, answer.body = 500, [(b"content-length", b"0")], b""
+            answer.code = "InternalFailure"
+        return answer
+
+    def _perform(self, found: Route, request: Request, request_id: str, source_ip: str, answer: Answer) -> dict[str, Any] | None:
+        service, protocol = found.service, found.protocol.name
+        principal = self._authenticator.principal(request, service.name, service.entry.scopes, protocol)
+        answer.account_id, answer.arn = principal.account_id, principal.arn
+        handler = self._registry.handler(service.name, found.operation.name)
+        if handler is None:
+            raise found.unsupported()
+        parsed = found.parse(request)
+
+        def work(tx: Tx) -> dict[str, Any] | None:
+            call = Call(
+                service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source_ip,
+                (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
+            )  # fmt: skip
+            authorize(call)
+            output = handler.function(call)
+            if handler.dry and parsed.get("DryRun"):
+                raise errors.dry_run()
+            return output
+
+        return self._transact(handler, principal, request_id, work)
+
+    def _transact(
+        self, handler: Handler, principal: Principal, request_id: str, work: Callable[[Tx], dict[str, Any] | None]
+    ) -> dict[str, Any] | None:
+        """What ``work`` raises undoes everything that it wrote; what the database refuses for a conflict is done again."""
+        account_id = principal.account_id
+        if not handler.writes:
+
+            def look() -> dict[str, Any] | None:
+                with self._database.reading(account_id) as tx:
+                    return work(tx)
+
+            return self._database.retry(look)
+        return self._database.run(work, account_id, Actor(principal.arn, account_id, request_id))
+
+
+def _protocol(found: Route | None) -> str:
+    return found.protocol.name if found is not None else ""

@@ -1,0 +1,232 @@
+"""HTTP/1.1 on one connection: uvicorn's protocol, with limits on everything that a client decides.
+
+The size and number of headers, the time a head may take, the pace of a body, the time between requests, the time an
+answer may wait to be read, how many requests may be piped ahead, how many connections there are at all. None of these
+costs a timer per request: a connection notes until when it may stay as it is, and one sweep per half second, which runs
+only while there are connections, closes those that are overdue.
+
+Trailing headers of a chunked body are dropped: they come after the signature's headers and must not be mistaken for
+them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from email.utils import formatdate
+from typing import Any
+
+from uvicorn.config import Config
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.server import ServerState
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    connections: int = 1000
+    head_bytes: int = 64 * 1024
+    headers: int = 100
+    header_seconds: float = 10.0
+    body_seconds: float = 60.0
+    body_rate: int = 16 * 1024  # bytes a second that keep a body alive beyond body_seconds
+    keep_alive_seconds: float = 75.0
+    write_seconds: float = 60.0
+    piped: int = 32
+    sweep_seconds: float = 0.5
+
+
+class State(ServerState):
+    """What the connections of one listener share."""
+
+    def __init__(self, limits: Limits) -> None:
+        super().__init__()
+        self.limits = limits
+        self.refused = 0  # connections that found no place
+        self.overdue = 0  # connections that were closed for being slow
+        self.sweeping = False
+        self._dated = 0
+        self.renew_date()
+
+    def renew_date(self) -> None:
+        now = int(time.time())
+        if now != self._dated:
+            self._dated = now
+            self.default_headers = [(b"date", formatdate(now, usegmt=True).encode()), (b"server", b"Mallee")]
+
+    def sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        now = loop.time()
+        for connection in list(self.connections):
+            if isinstance(connection, Connection) and connection.is_overdue(now):
+                self.overdue += 1
+                connection.drop()
+        self.sweeping = bool(self.connections)
+        if self.sweeping:
+            loop.call_later(self.limits.sweep_seconds, self.sweep, loop)
+
+
+_HEAD, _BODY, _WHOLE, _IDLE = range(4)
+
+
+class Connection(HttpToolsProtocol):
+    def __init__(
+        self, config: Config, server_state: State, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
+    ) -> None:
+        super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
+        self.state = server_state
+        self.limits = server_state.limits
+        self._phase = _HEAD
+        self._until: float | None = None
+        self._write_until: float | None = None
+        self._head_bytes = 0
+        self._body_bytes = 0
+        self._body_began = 0.0
+        self._refusal: int | None = None
+
+    # ------------------------------------------------------------------------------------------------------- connection
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        if len(self.connections) >= self.limits.connections:
+            self.state.refused += 1
+            transport.write(_refusal(503))
+            transport.close()
+            self.transport = transport
+            self._refusal = 503
+            return
+        super().connection_made(transport)
+        self._until = self.loop.time() + self.limits.header_seconds
+        if not self.state.sweeping:
+            self.state.sweeping = True
+            self.loop.call_later(self.limits.sweep_seconds, self.state.sweep, self.loop)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self.flow is not None:
+            super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._refusal is not None:
+            return
+        super().data_received(data)
+        if self._phase == _HEAD:
+            self._head_bytes += len(data)
+            if self._head_bytes > self.limits.head_bytes:
+                self._refusal = 431
+        if self._refusal is not None and not self.transport.is_closing():
+            self.transport.write(_refusal(self._refusal))
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        if self._refusal is None:
+            self._refusal = 400
+
+    def shutdown(self) -> None:
+        if self.flow is not None:
+            super().shutdown()
+
+    def is_overdue(self, now: float) -> bool:
+        if self._write_until is not None:
+            return now > self._write_until
+        if self._until is None or now <= self._until:
+            return False
+        if self._phase == _BODY and self.flow.read_paused:  # it is us who are slow
+            self._until = now + self.limits.body_seconds
+            return False
+        return True
+
+    def drop(self) -> None:
+        """A client in the middle of a request is told; one that does not read, or says nothing, is not."""
+        if self._write_until is not None or self.transport.is_closing():
+            self.transport.abort()
+            return
+        talking = (self._phase == _HEAD and self._head_bytes) or self._phase == _BODY
+        if talking and (self.cycle is None or not self.cycle.response_started or self.cycle.response_complete):
+            self.transport.write(_refusal(408))
+        self._refusal = 408
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._write_until = self.loop.time() + self.limits.write_seconds
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._write_until = None
+
+    # ----------------------------------------------------------------------------------------------------------- parser
+
+    def on_message_begin(self) -> None:
+        super().on_message_begin()
+        self._phase = _HEAD
+        self._head_bytes = 0
+        self._until = self.loop.time() + self.limits.header_seconds
+
+    def on_url(self, url: bytes) -> None:
+        if self._takes(len(url)):
+            super().on_url(url)
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._phase == _HEAD and self._takes(len(name) + len(value)):
+            if len(self.headers) >= self.limits.headers:
+                self._refusal = 431
+                return
+            super().on_header(name, value)
+
+    def _takes(self, size: int) -> bool:
+        self._head_bytes += size
+        if self._head_bytes > self.limits.head_bytes:
+            self._refusal = 431
+        return self._refusal is None
+
+    def on_headers_complete(self) -> None:
+        self._phase = _BODY
+        self._body_bytes = 0
+        self._body_began = self.loop.time()
+        self._until = self._body_began + self.limits.body_seconds
+        if len(self.pipeline) >= self.limits.piped:
+            self._refusal = 429
+        if self._refusal is None:
+            self.state.renew_date()
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if self._refusal is not None:
+            return
+        self._body_bytes += len(body)
+        self._until = self._body_began + self.limits.body_seconds + self._body_bytes / self.limits.body_rate
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        if self._refusal is not None:
+            return
+        self._phase = _WHOLE
+        self._until = None
+        super().on_message_complete()
+        if self.cycle.response_complete:
+            self._rest()
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        self._unset_keepalive_if_required()  # the sweep sees to it
+        if self._phase == _WHOLE and not self.pipeline:
+            self._rest()
+
+    def _rest(self) -> None:
+        self._phase = _IDLE
+        self._until = self.loop.time() + self.limits.keep_alive_seconds
+
+
+_PHRASES = {
+    400: b"Bad Request",
+    408: b"Request Timeout",
+    429: b"Too Many Requests",
+    431: b"Request Header Fields Too Large",
+    503: b"Service Unavailable",
+}
+
+
+def _refusal(status: int) -> bytes:
+    phrase = _PHRASES[status]
+    return (
+        b"HTTP/1.1 %d %s\r\ncontent-type: text/plain\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%s\n"
+        % (status, phrase, len(phrase) + 1, phrase)
+    )  # fmt: skip
