@@ -4,6 +4,9 @@ A node calls out; the cloud never calls in. Every call may be repeated: after an
 calls again, and a call whose reply was lost changes nothing when it comes a second time. Losing the cloud changes
 nothing on the node: guests and networks stay as they are until a new document says otherwise.
 
+The first report of a run comes after its first document has been applied: until then a node that has just booted
+can't know what its guests should be, and must not say that they are off.
+
 Two implementations: ``fabric.client.SocketTransport`` over a socket, and ``nodes.session.DirectTransport`` inside one
 process.
 """

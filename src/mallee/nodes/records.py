@@ -219,7 +219,8 @@ def nodes(tx: Tx) -> list[Node]:
 
 def generation(tx: Tx, node_id: str) -> int | None:
     """The generation of what the node shall have; ``None`` when there is no such node."""
-    return tx.value(_GENERATION, node_id=node_id)
+    row = tx.first(_GENERATION, node_id=node_id)
+    return None if row is None else row.generation
 
 
 def generations(tx: Tx) -> dict[str, int]:

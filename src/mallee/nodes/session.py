@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from mallee.fabric.document import Desired, Join, Report, to_json
@@ -66,8 +67,8 @@ class _Known:
     lock: threading.Lock
     pace: Pace
     document: Document | None = None
-    reported: tuple[str, Report] | None = None  # boot id and report, sequence zeroed, as last written
-    written_at: float = 0.0
+    reported: Report | None = None  # as last written, its sequence zeroed
+    written_at: datetime = datetime.min.replace(tzinfo=UTC)
 
 
 class Session:
@@ -93,7 +94,7 @@ class Session:
         self._blobs = blobs
         self._overcommit = overcommit or Overcommit()
         self._recheck = recheck
-        self._seen_every = seen_every
+        self._seen_every = timedelta(seconds=seen_every)
         self._lock = threading.Lock()
         self._known: dict[str, _Known] = {}
 
@@ -131,8 +132,8 @@ class Session:
         """Writes the report. One that says nothing new, from a node that was seen a moment ago, costs no transaction."""
         known = self._of(report.node_id)
         said = replace(report, sequence=0)
-        now = time.monotonic()
-        if known.reported == said and now - known.written_at < self._seen_every:
+        now = self.database.clock.now()
+        if known.reported == said and abs(now - known.written_at) < self._seen_every:
             return
         if self.database.run(lambda tx: intake.accept(tx, report), durable=False):
             known.reported, known.written_at = said, now
@@ -180,6 +181,7 @@ class DirectTransport:
     def __init__(self, database: Database, document: DocumentBuilder, blobs: Path, overcommit: Overcommit | None = None) -> None:
         self.session = Session(database, document, blobs, overcommit)
         self._node_id: str | None = None
+        self._closed = False
 
     def join(self, joining: Join) -> None:
         self._node_id = joining.node_id
@@ -194,9 +196,9 @@ class DirectTransport:
             if document.generation != after or document.digest != digest:
                 return document.desired
             remaining = deadline - time.monotonic()
-            if remaining <= 0:
+            if remaining <= 0 or self._closed:
                 return None
-            database.wait("desired", remaining, mark)
+            database.wait("desired", min(remaining, 0.5), mark)
             time.sleep(min(self.session.pause(node_id), max(0.0, deadline - time.monotonic())))
 
     def report(self, report: Report) -> None:
@@ -209,3 +211,7 @@ class DirectTransport:
         part = to.with_name(to.name + ".part")
         shutil.copyfile(self.session.blob_path(digest), part)
         part.replace(to)
+
+    def close(self) -> None:
+        """Ends what waits for a document."""
+        self._closed = True
