@@ -15,7 +15,7 @@ so whoever reads generation g in a snapshot sees every change up to g and none a
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -169,6 +169,7 @@ _GENERATIONS = select(NODES.c.id, NODES.c.generation)
 _LOCK_OPEN = (
     select(
         NODES.c.id,
+        NODES.c.zone,
         (NODES.c.vcpu_overcommit * NODE_REPORTS.c.vcpus).label("vcpus"),
         (NODES.c.memory_overcommit * NODE_REPORTS.c.memory_mib).label("memory_mib"),
         (NODES.c.disk_overcommit * NODE_REPORTS.c.disk_gib).label("disk_gib"),
@@ -262,6 +263,42 @@ def place(
     )
     touch(tx, node_id=node_id)
     return node_id
+
+
+def place_many(
+    tx: Tx, instance_ids: Sequence[str], vcpus: int, memory_mib: int, disk_gib: int, zone: str | None, vpc_id: str | None
+) -> tuple[str | None, dict[str, str]]:
+    """Gives equal new instances room, all in one zone: in ``zone``, or in that of the node that takes the first. Returns
+    the zone and the node of each instance that has found one, in the order given: fewer than asked when the zone is full.
+    """
+    open_nodes = tx.all(_LOCK_OPEN) if zone is None else tx.all(_LOCK_OPEN_IN_ZONE, zone=zone)
+    if not open_nodes:
+        return None, {}
+    used = {row.node_id: Size(int(row.vcpus), int(row.memory_mib), int(row.disk_gib)) for row in tx.all(_USED)}
+    wanted = Size(vcpus, memory_mib, disk_gib)
+    zones = {row.id: row.zone for row in open_nodes}
+    candidates = {
+        row.id: Candidate(row.id, Size(row.vcpus, row.memory_mib, row.disk_gib), used.get(row.id, Size(0, 0, 0)))
+        for row in open_nodes
+    }
+    placed: dict[str, str] = {}
+    for instance_id in instance_ids:
+        node_id = choose(candidates.values(), wanted)
+        if node_id is None:
+            break
+        if zone is None:
+            zone = zones[node_id]
+            candidates = {id: each for id, each in candidates.items() if zones[id] == zone}
+        candidates[node_id] = candidates[node_id].with_more(wanted)
+        placed[instance_id] = node_id
+    size = {"vcpus": vcpus, "memory_mib": memory_mib, "disk_gib": disk_gib, "placed_at": tx.now}
+    tx.insert_many(
+        PLACEMENTS,
+        [{"instance_id": id, "node_id": node_id, "vpc_id": vpc_id, **size} for id, node_id in placed.items()],
+    )
+    for node_id in sorted(set(placed.values())):
+        touch(tx, node_id=node_id)
+    return zone, placed
 
 
 def release(tx: Tx, instance_id: str) -> bool:

@@ -36,6 +36,15 @@ class Candidate:
     total: Size
     used: Size
 
+    def with_more(self, more: Size) -> Candidate:
+        """The candidate once it has taken ``more``."""
+        used = self.used
+        return Candidate(
+            self.node_id,
+            self.total,
+            Size(used.vcpus + more.vcpus, used.memory_mib + more.memory_mib, used.disk_gib + more.disk_gib),
+        )
+
 
 def choose(candidates: Iterable[Candidate], wanted: Size) -> str | None:
     """The node that is least loaded once it has taken ``wanted``, or ``None`` when it fits nowhere.
