@@ -42,11 +42,11 @@ def page(
     """The page of ``items`` that the call asks for, ordered by ``key`` (unique; text, number or a tuple of them), and
     the token of the next. Without ``MaxResults`` and ``NextToken`` a page holds ``default`` items (0: all)."""
     limit = size(call, default, maximum, minimum)
-    ordered = sorted(items, key=key)  # type: ignore[arg-type]
+    ordered = sorted(items, key=key)
     start = 0
     after = position(call)
     if after is not None:
-        start = bisect.bisect_right(ordered, after, key=key)  # type: ignore[type-var]
+        start = bisect.bisect_right(ordered, after, key=key)
     if not limit or start + limit >= len(ordered):
         return ordered[start:], None
     found = ordered[start : start + limit]

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint, bindparam, func, select
 
+from mallee.ec2 import resources
 from mallee.network.permissions import Asked, Permission
 from mallee.store import Flag, Integer, Json, Text, Timestamp, Tx, plain_table, read, read_all, resource_table
 
@@ -557,3 +558,14 @@ def rules_by_id(tx: Tx, ids: list[str]) -> dict[str, Rule]:
 def is_referred_to(tx: Tx, group_id: str) -> bool:
     """Whether an interface bears the group or another group's rule names it."""
     return tx.first(_MEMBER, group_id=group_id) is not None or tx.first(_REFERRING, group_id=group_id) is not None
+
+
+# ------------------------------------------------------------------------------------------------ what tags may be put on
+
+
+def _own(prefix: str) -> None:
+    resources.own(prefix, lambda tx, ids: existing(tx, prefix, list(ids)))
+
+
+for _prefix in _IDS:
+    _own(_prefix)
