@@ -60,7 +60,10 @@ def of_type(tx: Tx, type: str) -> dict[str, TagList]:
 
 def everything(tx: Tx) -> list[dict[str, str]]:
     """All tags of the account as DescribeTags lists them."""
-    return [{"ResourceId": id, "Key": key, "Value": value, "ResourceType": type} for id, key, value, type in tx.all(_ALL)]
+    return [
+        {"ResourceId": row.resource_id, "Key": row.key, "Value": row.value, "ResourceType": row.resource_type}
+        for row in tx.all(_ALL)
+    ]
 
 
 def write(tx: Tx, resource_id: str, type: str, given: Sequence[Mapping[str, str]]) -> None:

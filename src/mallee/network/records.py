@@ -8,7 +8,7 @@ interface's own row.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
@@ -332,8 +332,8 @@ class Interface:
 # -------------------------------------------------------------------------------------------------- queries of topology
 
 
-def _columns(table: Any, kind: type) -> list[Any]:
-    return [table.c[name] for name in kind.__dataclass_fields__]
+def _columns(table: Any, kind: Any) -> list[Any]:
+    return [table.c[field.name] for field in fields(kind)]
 
 
 _VPCS = select(*_columns(vpcs, Vpc)).order_by(vpcs.c.id)

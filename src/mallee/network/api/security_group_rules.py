@@ -85,7 +85,8 @@ def _asked(call: Call, group: Group, egress: bool) -> list[Asked]:
 
 def _peer(call: Call, group: Group, pair: Mapping[str, Any]) -> str:
     """The id of the group that a UserIdGroupPair names; it must be in the same VPC."""
-    id, name, owner = pair.get("GroupId"), pair.get("GroupName"), pair.get("UserId")
+    id: str = pair.get("GroupId") or ""
+    name, owner = pair.get("GroupName"), pair.get("UserId")
     if id:
         resources.check_id("security-group", id)
         if id == group.id and owner in (None, group.account_id):
@@ -250,7 +251,7 @@ def _describe_anew(call: Call, egress: bool) -> dict[str, Any]:
             wanted[each["SecurityGroupRuleId"]] = permissions.read_description(each.get("Description"))
     else:
         present = _present(call, group, egress)
-        for asked in permissions.read(by_content, lambda pair: _peer(call, group, pair)):
+        for asked in permissions.read(by_content or (), lambda pair: _peer(call, group, pair)):
             rule = present.get(asked.permission)
             if rule is None:
                 raise AwsError("InvalidPermission.NotFound", _NOT_THERE)
