@@ -14,9 +14,8 @@ import datetime
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
-from mallee.fabric.document import GuestReport
 from mallee.wire.errors import AwsError
 
 PENDING, RUNNING, SHUTTING_DOWN, TERMINATED, STOPPING, STOPPED = STATES = (
@@ -113,7 +112,20 @@ def transition(at: datetime.datetime, who: str = "User initiated") -> str:
 # ------------------------------------------------------------------------------------------------------- observation
 
 
-def observe(state: str, power: str, revision: int, report: GuestReport | None) -> str:
+class Report(Protocol):
+    """What these rules look at in a node's report of a guest."""
+
+    @property
+    def revision(self) -> int: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def stopped_by(self) -> str | None: ...
+    @property
+    def health(self) -> str: ...
+
+
+def observe(state: str, power: str, revision: int, report: Report | None) -> str:
     """What a node's report means for an instance:
 
     ``wait`` (not there yet, or nothing new), ``up`` (runs as asked), ``down`` (is off as asked), ``gone`` (nothing is
@@ -141,7 +153,7 @@ def observe(state: str, power: str, revision: int, report: GuestReport | None) -
     return "wait"
 
 
-def health(state: str, report: GuestReport | None) -> tuple[str, str]:
+def health(state: str, report: Report | None) -> tuple[str, str]:
     """System status and instance status as DescribeInstanceStatus names them."""
     if state not in (PENDING, RUNNING):
         return "not-applicable", "not-applicable"

@@ -83,7 +83,7 @@ def delete_key_pair(call: Call) -> dict[str, Any]:
 
 
 def _new_name(call: Call) -> str:
-    name = call.input.get("KeyName")
+    name: str | None = call.input.get("KeyName")
     if not name or not name.strip():
         raise AwsError("MissingParameter", "The request must contain the parameter KeyName")
     if len(name) > MAXIMUM_NAME:

@@ -1,0 +1,124 @@
+"""StartInstances, StopInstances, RebootInstances, TerminateInstances: all of the instances named, or none.
+
+Each changes the rows, tells the nodes what is now wanted, and wakes the instances' jobs, which see it through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from mallee import durable
+from mallee.compute import changes, named, records, rules
+from mallee.compute.records import Instance
+from mallee.identity.call import Call
+from mallee.network import interfaces
+from mallee.wire.errors import AwsError
+
+Act = Callable[[Call, Instance], None]
+
+
+def start_instances(call: Call) -> dict[str, Any]:
+    return {"StartingInstances": _each(call, "start", _start)}
+
+
+def stop_instances(call: Call) -> dict[str, Any]:
+    if call.input.get("Hibernate"):
+        raise AwsError("UnsupportedHibernationConfiguration", "The instance is not configured for hibernation.")
+    return {"StoppingInstances": _each(call, "stop", _stop, again=_stop_harder)}
+
+
+def reboot_instances(call: Call) -> dict[str, Any]:
+    _each(call, "reboot", _reboot)
+    return {}
+
+
+def terminate_instances(call: Call) -> dict[str, Any]:
+    return {"TerminatingInstances": _each(call, "terminate", _terminate)}
+
+
+def _each(call: Call, verb: str, act: Act, again: Act | None = None) -> list[dict[str, Any]]:
+    """Decides for all instances before it acts on the first. ``again`` is for those that the verb doesn't move any more."""
+    asked = named.ids(call)
+    if asked is None:
+        raise AwsError("MissingParameter", "The request must contain the parameter InstanceId")
+    known = records.instances_for_change(call.tx, asked)
+    named.require(asked, known)
+    verdicts = []
+    for id in asked:
+        instance = known[id]
+        verdict = rules.decide(verb, id, instance.state, has_run=instance.has_run)
+        if verdict.to is not None:
+            rules.protected(verb, id, termination=instance.termination_protected, stop=instance.stop_protected)
+        verdicts.append((instance, verdict))
+    answers = []
+    for instance, verdict in verdicts:
+        if verdict.to is not None:
+            act(call, instance)
+        elif again is not None:
+            again(call, instance)
+        answers.append(
+            {
+                "InstanceId": instance.id,
+                "CurrentState": rules.STATE_SETS[verdict.to or instance.state],
+                "PreviousState": rules.STATE_SETS[instance.state],
+            }
+        )
+    return answers
+
+
+def _start(call: Call, instance: Instance) -> None:
+    tx = call.tx
+    interfaces.power_on(tx, call.settings, instance.id)
+    changes.ask(
+        tx,
+        instance,
+        state=rules.PENDING,
+        power=rules.ON,
+        force_off=False,
+        launched_at=call.now,
+        **(changes.NO_REASON | changes.because(rules.PENDING)),
+    )
+    durable.wake(tx.everyone(), instance.id)
+
+
+def _stop(call: Call, instance: Instance) -> None:
+    """The guest is asked first, and switched off when its time is over, with ``Force`` or without; ``SkipOsShutdown``
+    never asks.
+    """
+    changes.ask(
+        call.tx,
+        instance,
+        state=rules.STOPPING,
+        power=rules.OFF,
+        force_off=bool(call.input.get("SkipOsShutdown")),
+        transition_reason=rules.transition(call.now),
+        **changes.because("Client.UserInitiatedShutdown"),
+    )
+    durable.wake(call.tx.everyone(), instance.id)
+
+
+def _stop_harder(call: Call, instance: Instance) -> None:
+    """``Force`` for an instance that is stopping already is what it is for: the guest gets no more time."""
+    now = call.input.get("Force") or call.input.get("SkipOsShutdown")
+    if instance.state == rules.STOPPING and now and not instance.force_off:
+        changes.ask(call.tx, instance, force_off=True)
+        durable.wake(call.tx.everyone(), instance.id)
+
+
+def _reboot(call: Call, instance: Instance) -> None:
+    changes.ask(call.tx, instance, reboots=instance.reboots + 1)
+
+
+def _terminate(call: Call, instance: Instance) -> None:
+    tx = call.tx
+    asleep = instance.power != rules.ON or not instance.has_run or call.input.get("SkipOsShutdown")
+    changes.ask(
+        tx,
+        instance,
+        state=rules.SHUTTING_DOWN,
+        power=rules.GONE if asleep else rules.OFF,
+        transition_reason=rules.transition(call.now),
+        **changes.because("Client.UserInitiatedShutdown"),
+    )
+    durable.signal(tx.everyone(), instance.id, "terminate")

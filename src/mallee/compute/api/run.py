@@ -1,0 +1,245 @@
+"""RunInstances.
+
+One transaction writes everything that the launch consists of: places on nodes, interfaces with their addresses,
+instances, root volumes, tags, one job per instance, and the client token. The nodes' documents are complete with
+its commit, so nothing stands between the answer and the first guest but the node. Capacity is settled here, as in
+AWS: a launch gets between MinCount and MaxCount instances or fails.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from mallee import durable
+from mallee.compute import changes, descriptions, instance_types, launching, records, rules
+from mallee.compute.instance_types import InstanceType
+from mallee.compute.launching import Request
+from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES, Image
+from mallee.ec2 import resources, tags, tokens
+from mallee.identity.call import Call
+from mallee.network import groups, interfaces, places
+from mallee.nodes import records as nodes
+from mallee.store import ids
+from mallee.wire.errors import AwsError
+
+TAGGED = ("instance", "volume", "network-interface")
+NOT_HERE = ("spot-instances-request", "elastic-gpu", "capacity-reservation")
+
+
+@dataclass(frozen=True, slots=True)
+class Launch:
+    """A request with everything that it names looked up."""
+
+    asked: Request
+    image: Image
+    kernel_id: str | None
+    ramdisk_id: str | None
+    type: InstanceType
+    root: rules.RootVolume
+    public_key: str | None
+    labels: dict[str, tags.TagList]
+
+
+def run_instances(call: Call) -> dict[str, Any]:
+    token = call.input.get("ClientToken")
+    saved = tokens.remembered(call, token)
+    if saved is not None:
+        return _once_more(call, saved)
+    launch = _look_up(call, launching.read(call.input))
+    subnet, wanted = _subnet(call, launch)
+    zone, placed = _place(call, launch, subnet, wanted)
+    if zone != subnet.zone:
+        subnet = places.subnet_for(call.tx, call.settings, None, zone)
+    group_ids = groups.resolve(
+        call.tx,
+        subnet.vpc_id,
+        launch.asked.interface.group_ids,
+        launch.asked.interface.group_names,
+        launch.asked.interface.subnet_id or "",
+    )
+    reservation_id = ids.new("r")
+    _write(call, launch, reservation_id, subnet, placed)
+    _connect(call, launch, subnet, group_ids, placed)
+    tokens.remember(call, token, {"reservation": reservation_id})
+    _start(call, placed)
+    return _answer(call, placed)
+
+
+def _look_up(call: Call, asked: Request) -> Launch:
+    tx = call.tx
+    labels = {kind: _labels(call, kind) for kind in TAGGED}
+    image = _image(call, asked.image_id, "machine", "ami")
+    kernel_id, ramdisk_id = image.kernel_id, image.ramdisk_id
+    if asked.kernel_id:
+        kernel_id = _image(call, asked.kernel_id, "kernel", "aki").id
+    if asked.ramdisk_id:
+        ramdisk_id = _image(call, asked.ramdisk_id, "ramdisk", "ari").id
+    kind = _type(asked, image)
+    public_key = None
+    if asked.key_name:
+        key = records.key_named(tx, asked.key_name)
+        if key is None:
+            raise AwsError("InvalidKeyPair.NotFound", f"The key pair '{asked.key_name}' does not exist")
+        public_key = f"{key.public_key} {key.name}"
+    root = rules.root_volume(asked.mappings, image.root_device_name or "", image.root_gib or 1)
+    return Launch(asked, image, kernel_id, ramdisk_id, kind, root, public_key, labels)
+
+
+def _labels(call: Call, kind: str) -> tags.TagList:
+    for each in call.input.get("TagSpecifications") or ():
+        if each.get("ResourceType") in NOT_HERE:
+            raise AwsError(
+                "UnsupportedOperation", f"Tags for resources of the type '{each['ResourceType']}' are not supported here."
+            )
+    return tags.from_specifications(call.input, kind, *(other for other in TAGGED if other != kind))
+
+
+def _image(call: Call, id: str, kind: str, prefix: str) -> Image:
+    resources.check_id(prefix, id)
+    image = records.visible_image(call.tx, call.account_id, id)
+    if image is None or image.kind != kind:
+        raise resources.not_found(prefix, id)
+    if image.state != "available":
+        raise AwsError("InvalidAMIID.Unavailable", f"The image ID '[{id}]' is no longer available")
+    return image
+
+
+def _type(asked: Request, image: Image) -> InstanceType:
+    name = asked.instance_type or instance_types.DEFAULT
+    kind = instance_types.find(name)
+    if kind is None:
+        raise AwsError("InvalidParameterValue", f"Invalid value '{name[:64]}' for InstanceType.")
+    if image.architecture not in kind.architectures:
+        raise AwsError(
+            "InvalidParameterValue",
+            f"The architecture '{','.join(kind.architectures)}' of the specified instance type does not match the "
+            f"architecture '{image.architecture}' of the specified AMI.",
+        )
+    if asked.ebs_optimized and kind.ebs_optimized == "unsupported":
+        raise AwsError("Unsupported", f"EBS-optimized instances are not supported for the instance type '{name}'.")
+    if (asked.cores or kind.cores, asked.threads or kind.threads) != (kind.cores, kind.threads):
+        raise AwsError(
+            "UnsupportedOperation",
+            f"CpuOptions other than the default of '{name}' ({kind.cores} cores of {kind.threads} threads) "
+            "are not supported here.",
+        )
+    return kind
+
+
+def _subnet(call: Call, launch: Launch) -> tuple[Any, str | None]:
+    """The subnet, and the zone that placing must keep to: None when the call leaves the zone to the cloud."""
+    asked = launch.asked
+    zone = asked.zone or asked.zone_id
+    subnet = places.subnet_for(call.tx, call.settings, asked.interface.subnet_id, zone)
+    return subnet, subnet.zone if asked.interface.subnet_id or zone else None
+
+
+def _place(call: Call, launch: Launch, subnet: Any, zone: str | None) -> tuple[str, dict[str, str]]:
+    """Node ids by instance id, for as many instances as the call wants and the zone holds."""
+    asked, kind = launch.asked, launch.type
+    fresh = [ids.new("i") for _ in range(asked.maximum)]
+    found, placed = nodes.place_many(
+        call.tx.everyone(), fresh, kind.vcpus, kind.memory_mib, launch.root.size_gib, zone, subnet.vpc_id
+    )
+    if len(placed) < asked.minimum:
+        where = f"in the Availability Zone you requested ({zone})" if zone else "in any Availability Zone"
+        raise AwsError(
+            "InsufficientInstanceCapacity",
+            f"We currently do not have sufficient {kind.name} capacity {where}: "
+            f"{len(placed)} of at least {asked.minimum} instances would fit.",
+            status=500,
+        )
+    return found or subnet.zone, placed
+
+
+def _write(call: Call, launch: Launch, reservation_id: str, subnet: Any, placed: dict[str, str]) -> None:
+    tx, asked, image, now = call.tx, launch.asked, launch.image, call.now
+    common = {
+        "reservation_id": reservation_id,
+        "image_id": image.id,
+        "kernel_id": launch.kernel_id,
+        "ramdisk_id": launch.ramdisk_id,
+        "architecture": image.architecture,
+        "root_device_name": image.root_device_name,
+        "instance_type": launch.type.name,
+        "key_name": asked.key_name,
+        "zone": subnet.zone,
+        "vpc_id": subnet.vpc_id,
+        "subnet_id": subnet.id,
+        "client_token": asked.client_token,
+        "created_at": now,
+        "launched_at": now,
+        "terminated_at": None,
+        "state": rules.PENDING,
+        "power": rules.ON,
+        "force_off": False,
+        "revision": 1,
+        "reboots": 0,
+        "has_run": False,
+        **changes.because(rules.PENDING),
+        "transition_reason": "",
+        "shutdown_behavior": asked.shutdown_behavior,
+        "termination_protected": asked.termination_protected,
+        "stop_protected": asked.stop_protected,
+        "ebs_optimized": bool(asked.ebs_optimized),
+        "metadata_tokens": asked.metadata.tokens,
+        "metadata_hops": asked.metadata.hop_limit,
+        "metadata_endpoint": asked.metadata.endpoint,
+        "metadata_tags": asked.metadata.tags,
+        "metadata_applied": False,
+    }
+    tx.insert_many(INSTANCES, [{"id": id, "launch_index": index, **common} for index, id in enumerate(placed)])
+    if asked.user_data or launch.public_key:
+        data = {"user_data": asked.user_data, "public_key": launch.public_key}
+        tx.insert_many(LAUNCH_DATA, [{"instance_id": id, **data} for id in placed])
+    root = {
+        "node_id": None,
+        "image_id": image.id,
+        "device_name": image.root_device_name,
+        "size_gib": launch.root.size_gib,
+        "volume_type": launch.root.volume_type,
+        "delete_on_termination": launch.root.delete_on_termination,
+        "attached_at": now,
+    }
+    volumes = [{"id": ids.new("vol"), "instance_id": id, **root} for id in placed]
+    tx.insert_many(ROOT_VOLUMES, volumes)
+    tags.write_many(tx, list(placed), "instance", launch.labels["instance"])
+    tags.write_many(tx, [str(volume["id"]) for volume in volumes], "volume", launch.labels["volume"])
+
+
+def _connect(call: Call, launch: Launch, subnet: Any, group_ids: list[str], placed: dict[str, str]) -> None:
+    asked = launch.asked.interface
+    plan = interfaces.Plan(
+        subnet=subnet,
+        group_ids=group_ids,
+        description=asked.description,
+        delete_on_termination=asked.delete_on_termination,
+        public=asked.public,
+    )
+    private_ips = [asked.private_ip] if asked.private_ip else None
+    made = interfaces.create_many(call.tx, call.settings, plan, list(placed), private_ips)
+    tags.write_many(call.tx, [each.id for each in made], "network-interface", launch.labels["network-interface"])
+
+
+def _start(call: Call, placed: dict[str, str]) -> None:
+    for id in placed:
+        durable.start(call.tx.everyone(), "instance", id)
+
+
+def _once_more(call: Call, saved: dict[str, Any]) -> dict[str, Any]:
+    """The answer to a repeated request: the same launch as it is now."""
+    known = records.of_reservation(call.tx, saved["reservation"])
+    live = [each for each in records.instances(call.tx, known) if each.state not in (rules.SHUTTING_DOWN, rules.TERMINATED)]
+    if not live:
+        raise AwsError(
+            "IdempotentInstanceTerminated",
+            "The request to launch an instance uses the same client token as a previous request for which the instance "
+            "has been terminated.",
+        )
+    return _answer(call, known)
+
+
+def _answer(call: Call, known: Any) -> dict[str, Any]:
+    (reservation,) = descriptions.reservations(descriptions.describe(call.tx, call.settings, list(known)))
+    return reservation
