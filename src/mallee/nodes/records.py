@@ -301,6 +301,25 @@ def place_many(
     return zone, placed
 
 
+def resize(tx: Tx, instance_id: str, vcpus: int, memory_mib: int) -> bool:
+    """Gives a placed instance another size on its node; ``False`` (and nothing changes) when the node has no room for it."""
+    standing = placement_of(tx, instance_id)
+    if standing is None:
+        return False
+    more = Size(vcpus - standing.vcpus, memory_mib - standing.memory_mib, 0)
+    total = next((row for row in tx.all(_LOCK_OPEN) if row.id == standing.node_id), None)
+    if total is None:
+        return more.vcpus <= 0 and more.memory_mib <= 0 and tx.change(PLACEMENTS, instance_id, vcpus=vcpus, memory_mib=memory_mib)
+    (used,) = (row for row in tx.all(_USED) if row.node_id == standing.node_id)
+    for have, taken, wanted in (
+        (total.vcpus, int(used.vcpus), more.vcpus),
+        (total.memory_mib, int(used.memory_mib), more.memory_mib),
+    ):
+        if wanted > 0 and taken + wanted > have:
+            return False
+    return tx.change(PLACEMENTS, instance_id, vcpus=vcpus, memory_mib=memory_mib)
+
+
 def release(tx: Tx, instance_id: str) -> bool:
     """Takes the instance's place away and forgets what its node reported of it; says whether it had one. The node's
     generation is raised. The console's text stays for a while, as AWS keeps that of a terminated instance.
