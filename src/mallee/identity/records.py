@@ -13,7 +13,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from sqlalchemy import Column, UniqueConstraint, bindparam, select
+from sqlalchemy import Column, Index, bindparam, select
 
 from mallee.identity.vault import Vault
 from mallee.store import Bytes, Text, Timestamp, Tx, read, read_all, resource_table
@@ -39,8 +39,8 @@ users = resource_table(
     Column("folded_name", Text, nullable=False),
     Column("path", Text, nullable=False),
     Column("created_at", Timestamp, nullable=False),
-    UniqueConstraint("account_id", "folded_name"),
 )
+Index("users_by_name", users.c.account_id, users.c.folded_name, unique=True)
 
 access_keys = resource_table(
     "access_keys",
@@ -50,6 +50,7 @@ access_keys = resource_table(
     Column("status", Text, nullable=False),
     Column("created_at", Timestamp, nullable=False),
 )
+Index("access_keys_by_user", access_keys.c.account_id, access_keys.c.user_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -329,8 +329,10 @@ def _canonical_query(pairs: Pairs, presigned: bool) -> str:
 
 
 def _s3_path(raw: bytes) -> str:
-    """S3 signs the path as it is named, encoded once."""
-    return quote_from_bytes(unquote_to_bytes(raw), safe="/-_.~") or "/"
+    """S3 signs the path as it came, every segment encoded once: an encoded slash stays one."""
+    if b"%" not in raw:
+        return quote_from_bytes(raw, safe="/-_.~") or "/"
+    return "/".join(quote_from_bytes(unquote_to_bytes(segment), safe="-_.~") for segment in raw.split(b"/"))
 
 
 def _plain_path(raw: bytes) -> str:
