@@ -9,10 +9,12 @@ from mallee.wire.errors import AwsError
 from mallee.wire.message import Headers, Request, Response
 from mallee.wire.model import Operation, Shape
 from mallee.wire.output import OutputError
-from mallee.wire.routing import Route, Router, fallback_error, route
+from mallee.wire.protocols import PROTOCOLS
+from mallee.wire.routing import Route, Router, fallback_error, route, router
 from mallee.wire.services import Entry, Service, Services, services
 
 __all__ = [
+    "PROTOCOLS",
     "AwsError",
     "Entry",
     "Headers",
@@ -27,5 +29,6 @@ __all__ = [
     "Shape",
     "fallback_error",
     "route",
+    "router",
     "services",
 ]

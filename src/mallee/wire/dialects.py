@@ -39,6 +39,7 @@ class Dialect:
     ``unknown`` for operations that do not exist. Subclasses replace what their services do differently."""
 
     rules = Rules()
+    strict_xml = False
 
     def __init__(
         self,
@@ -48,7 +49,7 @@ class Dialect:
         *,
         missing: str | None = None,
         unsupported: str | None = None,
-        unsupported_status: int = 400,
+        unknown_status: int = 400,
         statuses: Mapping[str, int] | None = None,
         query_codes: Mapping[str, str] | None = None,
     ) -> None:
@@ -57,8 +58,9 @@ class Dialect:
         self.unknown_code = unknown
         self.missing = missing
         self.unsupported_code = unsupported or unknown
-        self.unsupported_status = unsupported_status
+        self.unknown_status = unknown_status
         self.query_codes = query_codes or {}
+        self._kinds = {code: kind for kind, code in self.query_codes.items()}
         self.statuses = {**COMMON_STATUSES, **(statuses or {})}
 
     def violations(self, found: Sequence[Violation]) -> AwsError:
@@ -97,15 +99,19 @@ class Dialect:
     def unknown(self, name: str, version: str) -> AwsError:
         if self.unknown_code == "InvalidAction":
             return AwsError("InvalidAction", f"Could not find operation {name} for version {version}", status=400)
-        return AwsError(self.unknown_code, f"The operation {shown(name)} is not known.", status=400)
+        return AwsError(self.unknown_code, f"The operation {shown(name)} is not known.", status=self.unknown_status)
 
     def unsupported(self, name: str) -> AwsError:
         return AwsError(
-            self.unsupported_code, f"Mallee does not have the operation {name}.", status=self.unsupported_status
+            self.unsupported_code, f"Mallee does not have the operation {name}.", status=self.unknown_status
         )
 
     def status(self, code: str) -> int | None:
         return self.statuses.get(code)
+
+    def kind_of(self, code: str) -> str:
+        """The error shape's name for a code of the query protocol that the model does not tell."""
+        return self._kinds.get(code, code)
 
 
 def constraint(violation: Violation) -> str:
@@ -146,7 +152,8 @@ def _serialization_message(error: Unreadable) -> str:
             return "Start of structure or map found where not expected."
         if error.expected in ("list", "structure"):
             return "Unexpected field type"
-        return f"{_KINDS.get(error.value, error.value)} can not be converted to {_TYPES.get(error.expected, error.expected)}"
+        found = _KINDS.get(error.value, error.value)
+        return f"{found} can not be converted to {_TYPES.get(error.expected, error.expected)}"
     if error.kind == "value":
         return f"{shown(error.value)} can not be converted to {_TYPES.get(error.expected, error.expected)}"
     if error.kind == "unknown":
@@ -258,7 +265,183 @@ EC2_STATUSES: dict[str, int] = {
     "UnauthorizedOperation": 403,
 }
 
+# https://docs.aws.amazon.com/AmazonS3/latest/API/ErrorResponses.html: as EC2's table, 400 is not listed.
+S3_STATUSES: dict[str, int] = {
+    "AccessControlListNotSupported": 400,
+    "AccessDenied": 403,
+    "AccountProblem": 403,
+    "AllAccessDisabled": 403,
+    "BucketAlreadyExists": 409,
+    "BucketAlreadyOwnedByYou": 409,
+    "BucketNotEmpty": 409,
+    "ConditionalRequestConflict": 409,
+    "CrossLocationLoggingProhibited": 403,
+    "ExpiredToken": 400,
+    "InternalError": 500,
+    "InvalidAccessKeyId": 403,
+    "InvalidBucketState": 409,
+    "InvalidObjectState": 403,
+    "InvalidPayer": 403,
+    "InvalidRange": 416,
+    "InvalidSecurity": 403,
+    "MethodNotAllowed": 405,
+    "MissingContentLength": 411,
+    "MissingSecurityHeader": 400,
+    "NoSuchAccessPoint": 404,
+    "NoSuchBucket": 404,
+    "NoSuchBucketPolicy": 404,
+    "NoSuchConfiguration": 404,
+    "NoSuchCORSConfiguration": 404,
+    "NoSuchKey": 404,
+    "NoSuchLifecycleConfiguration": 404,
+    "NoSuchObjectLockConfiguration": 404,
+    "NoSuchPublicAccessBlockConfiguration": 404,
+    "NoSuchTagSet": 404,
+    "NoSuchUpload": 404,
+    "NoSuchVersion": 404,
+    "NoSuchWebsiteConfiguration": 404,
+    "NotImplemented": 501,
+    "NotModified": 304,
+    "NotSignedUp": 403,
+    "ObjectLockConfigurationNotFoundError": 404,
+    "OperationAborted": 409,
+    "OwnershipControlsNotFoundError": 404,
+    "PermanentRedirect": 301,
+    "PreconditionFailed": 412,
+    "ReplicationConfigurationNotFoundError": 404,
+    "RequestTimeout": 400,
+    "RequestTimeTooSkewed": 403,
+    "RestoreAlreadyInProgress": 409,
+    "ServerSideEncryptionConfigurationNotFoundError": 404,
+    "ServiceUnavailable": 503,
+    "SignatureDoesNotMatch": 403,
+    "SlowDown": 503,
+    "TemporaryRedirect": 307,
+}
+
+
+class S3Dialect(Dialect):
+    """S3 holds bodies against its schema (MalformedXML) and answers everything else under a handful of codes."""
+
+    strict_xml = True
+
+    def violations(self, found: Sequence[Violation]) -> AwsError:
+        first = found[0]
+        top = first.steps[0]
+        assert isinstance(top, Member)
+        location = top.traits.get("location")
+        if first.rule == "required":
+            if location == "header":
+                return AwsError("InvalidRequest", f"Missing required header for this request: {top.wire_name}")
+            if location == "querystring":
+                return AwsError(
+                    "InvalidArgument",
+                    f"This operation requires the parameter {top.wire_name}.",
+                    ArgumentName=top.wire_name,
+                )
+            if location == "uri":
+                return AwsError("InvalidURI", "Couldn't parse the specified URI.")
+            if len(first.steps) == 1:
+                return AwsError("MissingRequestBodyError", "Request Body is empty")
+            return self._malformed()
+        if location is None:
+            return self._malformed()
+        if top.wire_name.lower() == "x-amz-storage-class":
+            return AwsError("InvalidStorageClass", "The storage class you specified is not valid")
+        if top.wire_name == "x-amz-copy-source":
+            told = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
+            return self._argument(top.wire_name, shown(first.value), told)
+        if top.wire_name == "encoding-type":
+            return self._argument(top.wire_name, shown(first.value), "Invalid Encoding Method specified in Request")
+        return self._argument(top.wire_name, shown(first.value), f"Invalid value for {top.wire_name}")
+
+    def unreadable(self, error: Unreadable) -> AwsError:
+        if error.location == "body":
+            return self._malformed()
+        name = ".".join(error.steps)
+        if error.expected in ("integer", "long"):
+            return self._argument(name, error.value, f"Provided {name} not an integer or within integer range")
+        return self._argument(name, error.value, f"Invalid value for {name}")
+
+    @staticmethod
+    def _argument(name: str, value: str, message: str) -> AwsError:
+        return AwsError("InvalidArgument", message, ArgumentName=name, ArgumentValue=shown(value))
+
+    @staticmethod
+    def _malformed() -> AwsError:
+        message = "The XML you provided was not well-formed or did not validate against our published schema"
+        return AwsError("MalformedXML", message)
+
+    def unknown(self, name: str, version: str) -> AwsError:
+        return AwsError("MethodNotAllowed", "The specified method is not allowed against this resource.")
+
+    def unsupported(self, name: str) -> AwsError:
+        implied = "A header or query you provided implies functionality that is not implemented"
+        return AwsError("NotImplemented", f"{implied}: Mallee does not have {name}.")
+
+
+class SqsDialect(Dialect):
+    """SQS leaves names of attributes to the operation, which knows which of them a queue can have."""
+
+    rules = Rules(enums=False)
+
+    def path(self, steps: Sequence[Step]) -> list[str]:
+        return [step.name if isinstance(step, Member) else str(step) for step in steps]
+
+
+class CloudWatchDialect(Dialect):
+    def path(self, steps: Sequence[Step]) -> list[str]:
+        named: list[str] = []
+        for step in steps:
+            named += [step.name] if isinstance(step, Member) else ["member", str(step)]
+        return named
+
+    def missing_message(self, name: str) -> str:
+        return f"The parameter {name} is required."
+
+
+_SQS = "AWS.SimpleQueueService."
+_SQS_CODES = {
+    name: _SQS + name
+    for name in (
+        "BatchEntryIdsNotDistinct",
+        "BatchRequestTooLong",
+        "EmptyBatchRequest",
+        "InvalidBatchEntryId",
+        "MessageNotInflight",
+        "PurgeQueueInProgress",
+        "QueueDeletedRecently",
+        "TooManyEntriesInBatchRequest",
+        "UnsupportedOperation",
+    )
+} | {
+    "QueueDoesNotExist": _SQS + "NonExistentQueue",
+    "QueueNameExists": "QueueAlreadyExists",
+    "KmsAccessDenied": "KMS.AccessDeniedException",
+    "KmsDisabled": "KMS.DisabledException",
+    "KmsInvalidKeyUsage": "KMS.InvalidKeyUsageException",
+    "KmsInvalidState": "KMS.InvalidStateException",
+    "KmsNotFound": "KMS.NotFoundException",
+    "KmsOptInRequired": "KMS.OptInRequired",
+    "KmsThrottled": "KMS.ThrottlingException",
+}
+
+_UNKNOWN = "UnknownOperationException"
 EC2 = Ec2Dialect(
     "InvalidParameterValue", "InvalidParameterValue", unsupported="UnsupportedOperation", statuses=EC2_STATUSES
 )
 QUERY = Dialect("ValidationError", "MalformedInput")
+JSON = Dialect("ValidationException", "SerializationException", _UNKNOWN)
+LOGS = Dialect("InvalidParameterException", "SerializationException", _UNKNOWN)
+EBS = Dialect("ValidationException", "SerializationException", _UNKNOWN, unknown_status=404)
+ROUTE53 = Dialect("InvalidInput", "InvalidInput")
+S3 = S3Dialect("InvalidArgument", "MalformedXML", statuses=S3_STATUSES)
+CLOUDWATCH = CloudWatchDialect("ValidationError", "MalformedInput", missing="MissingParameter")
+SQS = SqsDialect(
+    "InvalidParameterValue",
+    "MalformedInput",
+    missing="MissingParameter",
+    unsupported=_SQS + "UnsupportedOperation",
+    statuses={"OverLimit": 403, "PurgeQueueInProgress": 403, "ReceiptHandleIsInvalid": 404},
+    query_codes=_SQS_CODES,
+)

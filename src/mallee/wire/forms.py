@@ -22,10 +22,20 @@ MOST_LEVELS = 32
 MOST_BRANCHES = 100_000
 _PROTOCOL_FIELDS = frozenset(
     {
-        "Action", "Version", "AWSAccessKeyId", "Signature", "SignatureVersion", "SignatureMethod", "Timestamp", "Expires",
-        "SecurityToken", "AuthParams", "Operation", "ContentType",
+        "Action",
+        "AuthParams",
+        "AWSAccessKeyId",
+        "ContentType",
+        "Expires",
+        "Operation",
+        "SecurityToken",
+        "Signature",
+        "SignatureMethod",
+        "SignatureVersion",
+        "Timestamp",
+        "Version",
     }
-)  # fmt: skip
+)
 
 
 def tree(fields: Mapping[str, str], names: Mapping[str, Any] | None = None) -> dict[str, Any]:

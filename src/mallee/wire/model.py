@@ -90,9 +90,18 @@ class Operation:
     """``name`` as AWS spells it, ``method_name`` as boto3 does; ``input`` and ``output`` are structures, or None."""
 
     __slots__ = (
-        "_cache", "_input", "_model", "_output", "deprecated", "error_numbers", "http", "input_traits", "name", "output_traits",
+        "_cache",
+        "_input",
+        "_model",
+        "_output",
+        "deprecated",
+        "error_numbers",
+        "http",
+        "input_traits",
+        "name",
+        "output_traits",
         "record",
-    )  # fmt: skip
+    )
 
     def __init__(self, model: Model, record: dict[str, Any]) -> None:
         self._model = model

@@ -27,13 +27,41 @@ _MAGIC = b"mallee-pack"
 _HEAD = struct.Struct("<11sBII")
 _SPACE = re.compile(r"[ \t\r\n]*")
 _SHAPE_TRAITS = (
-    "required", "min", "max", "pattern", "enum", "flattened", "locationName", "payload", "streaming", "timestampFormat",
-    "xmlNamespace", "exception", "error", "fault", "document", "union", "event", "eventstream", "sensitive",
-)  # fmt: skip
+    "required",
+    "min",
+    "max",
+    "pattern",
+    "enum",
+    "flattened",
+    "locationName",
+    "payload",
+    "streaming",
+    "timestampFormat",
+    "xmlNamespace",
+    "exception",
+    "error",
+    "fault",
+    "document",
+    "union",
+    "event",
+    "eventstream",
+    "sensitive",
+)
 _REFERENCE_TRAITS = (
-    "location", "locationName", "queryName", "flattened", "xmlNamespace", "xmlAttribute", "streaming", "idempotencyToken",
-    "jsonvalue", "hostLabel", "timestampFormat", "eventpayload", "eventheader",
-)  # fmt: skip
+    "location",
+    "locationName",
+    "queryName",
+    "flattened",
+    "xmlNamespace",
+    "xmlAttribute",
+    "streaming",
+    "idempotencyToken",
+    "jsonvalue",
+    "hostLabel",
+    "timestampFormat",
+    "eventpayload",
+    "eventheader",
+)
 _OPERATION_TRAITS = ("name", "http", "deprecated", "authtype", "unsignedPayload", "httpChecksum", "endpoint")
 
 

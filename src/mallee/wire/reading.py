@@ -34,6 +34,7 @@ class Unreadable(Exception):
         self.expected = expected
         self.value = value
         self.path: list[str] = []
+        self.location = "body"
 
     def within(self, name: str) -> Unreadable:
         self.path.append(name)

@@ -14,14 +14,17 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from mallee.wire.bindings import rest_query
 from mallee.wire.errors import AwsError
 from mallee.wire.message import Request, Response
 from mallee.wire.model import Operation
+from mallee.wire.paths import virtual_bucket
 from mallee.wire.protocols import PROTOCOLS, Protocol
 from mallee.wire.services import Entry, Service, Services, services
 
 _SCOPE = re.compile(rb"Credential=\s*[^/,\s]{1,256}/\d{8}/[^/,\s]{1,128}/([A-Za-z0-9_-]{1,64})/aws4_request")
 _SCOPE_QUERY = re.compile(rb"(?:^|&)X-Amz-Credential=[^&]{1,512}?(?:%2F|/)aws4_request(?:&|$)", re.IGNORECASE)
+_RPC = re.compile(r"/service/([^/]+)/operation/([^/]+)$")
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -67,62 +70,138 @@ class Address:
     service: Service | None
     version: str
     name: str
+    params: Any = None
+    refusal: AwsError | None = None
 
 
 class Router:
-    def __init__(self, catalogue: Services) -> None:
+    """``s3_domains``: the domains below which a host's first labels are a bucket (virtual-host style)."""
+
+    def __init__(self, catalogue: Services, s3_domains: tuple[str, ...] = ()) -> None:
         self._services = catalogue
+        self.s3_domains = s3_domains
 
     def route(self, request: Request) -> Route:
         """Raises AwsError when the request names no operation of a service in the catalogue; `fallback_error` then
         writes it."""
         address = self.address(request)
         service = address.service
+        if address.refusal is not None:
+            raise address.refusal
         if service is None:
-            raise AwsError("InvalidAction", "The request names no service that Mallee has.", status=400)
+            code = "InvalidAction" if address.protocol.name == "query" else "UnknownOperationException"
+            raise AwsError(code, "The request names no service that Mallee has.", status=400)
         model = service.model_for(address.protocol.name)
         if address.name not in model.operations:
             raise service.dialect.unknown(address.name, address.version)
-        return Route(service, model.operation(address.name), address.protocol, address.version)
+        return Route(service, model.operation(address.name), address.protocol, address.version, address.params)
 
     def fallback_error(self, request: Request, error: AwsError, request_id: str) -> Response:
         """The error in the form that the client most likely reads, for a request whose routing failed."""
         try:
             address = self.address(request)
         except AwsError:
-            return PROTOCOLS["query"].error(None, "", request, error, request_id)
+            form = request.header(b"authorization") is None or request.is_form
+            protocol = "query" if form else "rest-xml"
+            return PROTOCOLS[protocol].error(None, "", request, error, request_id)
         return address.protocol.error(address.service, address.version, request, error, request_id)
 
     def address(self, request: Request) -> Address:
+        path = request.raw_path
+        if b"/service/" in path and request.header(b"smithy-protocol") == b"rpc-v2-cbor":
+            match = _RPC.search(path.decode("latin-1"))
+            if match is not None:
+                return self._of_target("smithy-rpc-v2-cbor", match.group(1), match.group(2), None)
+        target = request.header(b"x-amz-target")
+        if target is not None:
+            prefix, _, name = target.decode("latin-1").rpartition(".")
+            return self._of_target("json", prefix, name, request.header(b"content-type"))
         scope = credential_scope(request)
         entries = self._services.by_scope.get(scope or "", [])
-        fields = request.fields
-        name = fields.get("Action") or fields.get("Operation") or ""
-        version = fields.get("Version", "")
-        entry = self._of_form(request, entries, name, version)
+        if scope is not None and not entries:
+            raise AwsError("InvalidAction", f"Mallee does not have the service {scope}.", status=400)
+        if not entries or entries[0].is_form:
+            fields = request.fields
+            name = fields.get("Action") or fields.get("Operation") or ""
+            if name or entries:
+                return self._of_form(request, entries, name, fields.get("Version", ""))
+        return self._of_path(request, entries)
+
+    def _of_target(self, protocol: str, target: str, name: str, content_type: bytes | None) -> Address:
+        entry = self._services.by_target.get(target)
+        service = self._services.get(entry.name) if entry is not None and protocol in entry.protocols else None
+        version = entry.version if entry is not None else ""
+        return Address(PROTOCOLS[protocol], service, version, name, content_type)
+
+    def _of_form(self, request: Request, entries: list[Entry], name: str, version: str) -> Address:
+        entry = self._form_entry(request, entries, name, version)
         if entry is None:
             return Address(PROTOCOLS["query"], None, version, name)
         protocol = "ec2" if "ec2" in entry.protocols else "query"
-        return Address(PROTOCOLS[protocol], self._services.get(entry.name), version or entry.version, name)
+        if not _VERSION.fullmatch(version):
+            version = entry.version
+        return Address(PROTOCOLS[protocol], self._services.get(entry.name), version, name)
 
-    def _of_form(self, request: Request, entries: list[Entry], name: str, version: str) -> Entry | None:
+    def _of_path(self, request: Request, entries: list[Entry]) -> Address:
+        entry = next((entry for entry in entries if entry.is_rest), None)
+        if entry is None:
+            hosted = [entry for entry in self._by_host(request) if entry.is_rest]
+            entry = hosted[0] if hosted else next(entry for entry in self._services.entries if entry.name == "s3")
+        service = self._services.get(entry.name)
+        protocol = PROTOCOLS[entry.protocols[0]]
+        path = request.raw_path.decode("latin-1")
+        if entry.name == "s3":
+            bucket = virtual_bucket(request.header(b"host"), self.s3_domains)
+            path = f"/{bucket}{path}" if bucket is not None else path
+        try:
+            query = rest_query(request)
+            found = service.paths.find(request, path, query)
+        except AwsError as error:
+            return Address(protocol, service, entry.version, "", refusal=error)
+        if entry.name == "s3" and found is not None:
+            refusal = _strange_subresource(request, query, service, found[0])
+            if refusal is not None:
+                return Address(protocol, service, entry.version, found[0], refusal=refusal)
+        if found is None:
+            return Address(protocol, service, entry.version, "")
+        name, labels, version = found
+        return Address(protocol, service, version or entry.version, name, labels)
+
+    def _by_host(self, request: Request) -> list[Entry]:
+        host = (request.header(b"host") or b"").decode("latin-1").partition(":")[0]
+        for label in host.split(".")[:8]:
+            if label in self._services.by_scope:
+                return self._services.by_scope[label]
+        return []
+
+    def _form_entry(self, request: Request, entries: list[Entry], name: str, version: str) -> Entry | None:
         forms = [entry for entry in entries if entry.is_form]
-        exact = [entry for entry in forms if entry.version == version]
-        if exact or forms:
-            return (exact or forms)[0]
-        if entries:
-            return None
+        if forms:
+            exact = [entry for entry in forms if entry.version == version]
+            older = [entry for entry in forms if entry.version <= version]
+            return (exact or older[-1:] or forms)[0]
         if version in self._services.by_version:
             return self._services.by_version[version]
-        host = (request.header(b"host") or b"").decode("latin-1").split(":")[0].split(".")
-        for label in host:
-            forms = [entry for entry in self._services.by_scope.get(label, ()) if entry.is_form]
-            if forms:
-                return forms[0]
+        forms = [entry for entry in self._by_host(request) if entry.is_form]
+        if forms:
+            return forms[0]
         for entry in self._services.entries:
             if entry.is_form and name in self._services.get(entry.name).operations:
                 return entry
         return None
+
+
+def _strange_subresource(
+    request: Request, query: list[tuple[str, str]], service: Service, name: str
+) -> AwsError | None:
+    """A bare query key that no operation knows may be a sub-resource of a newer S3; what would change something must
+    not be taken for the operation without it, least of all DeleteBucket."""
+    if request.method in ("GET", "HEAD"):
+        return None
+    for key, value in query:
+        if not value and key not in service.paths.known:
+            return service.dialect.unsupported(f"the sub-resource {key[:80]}")
+    return None
 
 
 def credential_scope(request: Request) -> str | None:
@@ -138,6 +217,6 @@ def credential_scope(request: Request) -> str | None:
     return None
 
 
-_ROUTER = Router(services)
-route = _ROUTER.route
-fallback_error = _ROUTER.fallback_error
+router = Router(services)
+route = router.route
+fallback_error = router.fallback_error

@@ -17,6 +17,7 @@ from pathlib import Path
 from mallee.wire import dialects, overlays, pack
 from mallee.wire.dialects import Dialect
 from mallee.wire.model import Model, Operation, Shape
+from mallee.wire.paths import PathTable
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +32,7 @@ class Entry:
     protocols: tuple[str, ...]
     dialect: Dialect = field(repr=False)
     target: str | None = None
+    query_compatible: bool = False
     namespace: str | None = None
     model: Path | None = None
 
@@ -46,18 +48,51 @@ class Entry:
 
 _QUERY = ("query",)
 _JSON = ("json",)
-_CBOR = ("smithy-rpc-v2-cbor", "json", "query")
+_S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 ENTRIES = (
     Entry("ec2", ("ec2",), "2016-11-15", ("ec2",), dialects.EC2, namespace="http://ec2.amazonaws.com/doc/{version}/"),
     Entry("iam", ("iam",), "2010-05-08", _QUERY, dialects.QUERY),
     Entry("sts", ("sts",), "2011-06-15", _QUERY, dialects.QUERY),
+    Entry("s3", ("s3", "s3express"), "2006-03-01", ("rest-xml",), dialects.S3, namespace=_S3),
     Entry("autoscaling", ("autoscaling",), "2011-01-01", _QUERY, dialects.QUERY),
+    Entry(
+        "cloudwatch",
+        ("monitoring",),
+        "2010-08-01",
+        ("smithy-rpc-v2-cbor", "json", "query"),
+        dialects.CLOUDWATCH,
+        target="GraniteServiceVersion20100801",
+        query_compatible=True,
+    ),
     Entry("elb", ("elasticloadbalancing",), "2012-06-01", _QUERY, dialects.QUERY),
     Entry("elbv2", ("elasticloadbalancing",), "2015-12-01", _QUERY, dialects.QUERY),
+    Entry(
+        "sqs",
+        ("sqs",),
+        "2012-11-05",
+        ("json", "query"),
+        dialects.SQS,
+        target="AmazonSQS",
+        namespace="http://queue.amazonaws.com/doc/{version}/",
+        query_compatible=True,
+    ),
     Entry("sns", ("sns",), "2010-03-31", _QUERY, dialects.QUERY),
     Entry("cloudformation", ("cloudformation",), "2010-05-15", _QUERY, dialects.QUERY),
-)  # fmt: skip
+    Entry(
+        "route53",
+        ("route53",),
+        "2013-04-01",
+        ("rest-xml",),
+        dialects.ROUTE53,
+        namespace="https://route53.amazonaws.com/doc/{version}/",
+    ),
+    Entry("logs", ("logs",), "2014-03-28", _JSON, dialects.LOGS, target="Logs_20140328"),
+    Entry("kms", ("kms",), "2014-11-01", _JSON, dialects.JSON, target="TrentService"),
+    Entry("ssm", ("ssm",), "2014-11-06", _JSON, dialects.JSON, target="AmazonSSM"),
+    Entry("events", ("events",), "2015-10-07", _JSON, dialects.JSON, target="AWSEvents"),
+    Entry("ebs", ("ebs",), "2019-11-02", ("rest-json",), dialects.EBS),
+)
 
 
 class Service:
@@ -70,6 +105,7 @@ class Service:
         self._cache = cache
         self._pack: pack.Pack | None = None
         self._models: dict[str, Model] = {}
+        self._paths: PathTable | None = None
         self._lock = threading.Lock()
 
     @property
@@ -89,6 +125,15 @@ class Service:
                         self._pack = pack.load(self.entry.model or model_file(self.name), self._cache)
                     model = self._models[key] = Model(self._pack, overlay)
         return model
+
+    @property
+    def paths(self) -> PathTable:
+        """Of a REST service."""
+        if self._paths is None:
+            model = self.model
+            with model.lock:
+                self._paths = self._paths or PathTable(model)
+        return self._paths
 
     @property
     def operations(self) -> Mapping[str, Operation]:

@@ -106,11 +106,11 @@ class XmlWriters:
         return text_formatter(member, self._times)
 
 
-def text_formatter(member: Member, times_of: Callable[[datetime], str]) -> Formatter:
+def text_formatter(member: Member, times_of: Callable[[datetime], str], default: str = "iso8601") -> Formatter:
     """A scalar as XML text or header value (before escaping a header needs none)."""
     kind = member.shape.type
     if kind == "timestamp":
-        form = member.traits.get("timestampFormat", "iso8601")
+        form = member.traits.get("timestampFormat", default)
         if form == "rfc822":
             return times.http_date
         return times_of if form == "iso8601" else _epoch

@@ -3,7 +3,7 @@ misfits of output."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +41,6 @@ class Protocol:
 
     def parse(self, route: Route, request: Request) -> dict[str, Any]:
         """The operation's input: read, then checked. Raises AwsError."""
-        operation = route.operation
         try:
             value = self.read(route, request)
         except Unreadable as error:
@@ -50,14 +49,20 @@ class Protocol:
             raise route.service.dialect.unreadable(
                 Unreadable("syntax", value="The request is nested too deeply.")
             ) from None
-        dialect = route.service.dialect
-        check = operation.compiled("check", lambda model, op: _check(model, op, dialect.rules))
-        if check is not _nothing:
-            found: list[Violation] = []
-            check(value, None, found)
-            if found:
-                raise dialect.violations(found)
+        found = self.violations(route, value)
+        if found:
+            raise route.service.dialect.violations(found)
         return value
+
+    def violations(self, route: Route, value: dict[str, Any]) -> Sequence[Violation]:
+        """What the model does not allow about an input, in the order in which it was found."""
+        rules = route.service.dialect.rules
+        check = route.operation.compiled("check", lambda model, op: _check(model, op, rules))
+        if check is _nothing:
+            return ()
+        found: list[Violation] = []
+        check(value, None, found)
+        return found
 
     def respond(self, route: Route, output: dict[str, Any] | None, request_id: str) -> Response:
         try:
@@ -94,13 +99,11 @@ def told(service: Service | None, error: AwsError) -> Told:
     shape = None
     code = kind = error.code
     if service is not None:
-        shape = service.exception(error.code)
-        if status is None:
-            status = service.dialect.status(error.code)
+        shape = service.exception(error.code) or service.exception(service.dialect.kind_of(error.code))
         if shape is not None:
             kind = shape.name
             trait = shape.traits.get("error", {})
             code = service.dialect.query_codes.get(kind) or trait.get("code", kind)
-            if status is None:
-                status = trait.get("httpStatusCode") or (500 if shape.traits.get("fault") else None)
+            status = status or trait.get("httpStatusCode") or (500 if shape.traits.get("fault") else None)
+        status = status or service.dialect.status(kind) or service.dialect.status(error.code)
     return Told(code, kind, error.message, status or 400, error.fields, shape)

@@ -26,9 +26,9 @@ class Ec2Protocol(QueryProtocol):
     def write(self, route: Route, output: dict[str, Any], request_id: str) -> Response:
         operation = route.operation
         name = operation.name
-        parts = [
-            f'{DECLARATION}<{name}Response xmlns="{escaped(namespace(route.service, route.version))}"><requestId>{request_id}</requestId>'
-        ]
+        xmlns = escaped(namespace(route.service, route.version))
+        opening = f'<{name}Response xmlns="{xmlns}"><requestId>{request_id}</requestId>'
+        parts = [DECLARATION, opening]
         if operation.output is None:
             if output and output != {"Return": True}:
                 raise KeyError(next(iter(output)))

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mallee.wire import times
 from mallee.wire.errors import AwsError
 from mallee.wire.forms import FormReaders, tree
-from mallee.wire.message import Request, Response
+from mallee.wire.message import Request, Response, unquoted
 from mallee.wire.model import Model, Operation
 from mallee.wire.protocols.base import Protocol, Told, told
 from mallee.wire.reading import Reader
@@ -26,7 +26,10 @@ class QueryProtocol(Protocol):
 
     def read(self, route: Route, request: Request) -> dict[str, Any]:
         read, names = route.operation.compiled("form", self._reader)
-        value: dict[str, Any] = read(tree(request.fields, names))
+        fields = tree(request.fields, names)
+        if route.service.name == "sqs":
+            _queue_of_path(fields, names, request)
+        value: dict[str, Any] = read(fields)
         return value
 
     def _reader(self, model: Model, operation: Operation) -> tuple[Reader, frozenset[str]]:
@@ -71,6 +74,13 @@ class QueryProtocol(Protocol):
             [_TYPE, (b"x-amzn-requestid", request_id.encode())],
             "".join(parts).encode("utf-8", "replace"),
         )
+
+
+def _queue_of_path(fields: dict[str, Any], names: frozenset[str], request: Request) -> None:
+    """SQS's queue is the path of the request's URL, which clients may leave out of the form."""
+    if "QueueUrl" in names and "QueueUrl" not in fields and request.raw_path.count(b"/") >= 2:
+        host = (request.header(b"host") or b"").decode("latin-1")
+        fields["QueueUrl"] = f"http://{host}{unquoted(request.raw_path.decode('latin-1'))}"
 
 
 def _writer(model: Model, operation: Operation) -> Writer:
