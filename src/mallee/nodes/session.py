@@ -21,7 +21,7 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from mallee.fabric.document import Desired, Join, Report, to_json
@@ -68,7 +68,7 @@ class _Known:
     pace: Pace
     document: Document | None = None
     reported: Report | None = None  # as last written, its sequence zeroed
-    written_at: datetime = datetime.min.replace(tzinfo=UTC)
+    written_at: datetime | None = None
 
 
 class Session:
@@ -133,7 +133,7 @@ class Session:
         known = self._of(report.node_id)
         said = replace(report, sequence=0)
         now = self.database.clock.now()
-        if known.reported == said and abs(now - known.written_at) < self._seen_every:
+        if known.reported == said and known.written_at and abs(now - known.written_at) < self._seen_every:
             return
         if self.database.run(lambda tx: intake.accept(tx, report), durable=False):
             known.reported, known.written_at = said, now
