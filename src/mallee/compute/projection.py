@@ -141,7 +141,7 @@ class _Facts:
             public_key=public_key,
             user_data=user_data,
             security_groups=groups,
-            block_devices={"ami": root, "root": root},
+            block_devices={"ami": root.removeprefix("/dev/"), "root": root},
             tags={tag["Key"]: tag["Value"] for tag in self.labels.get(instance.id, ())},
             options=MetadataOptions(
                 endpoint=instance.metadata_endpoint == "enabled",

@@ -146,8 +146,9 @@ def manifests(settings: Settings) -> Path:
 
 
 def register_manifest(tx: Tx, owner: str, manifest: dict[str, Any]) -> str:
-    """``{"name", "description", "architecture", "root_device_name", "root_gib", "command_line", "root", "kernel", "ramdisk"}``, of
-    which each blob is ``{"digest", "format", "size"}``, and all but ``name``, ``root`` and ``root_gib`` may be left out."""
+    """``{"name", "description", "architecture", "root_device_name", "root_gib", "command_line", "root", "kernel",
+    "ramdisk"}``, of which each blob is ``{"digest", "format", "size"}``, and all but ``name``, ``root`` and ``root_gib``
+    may be left out."""
     given = dict(manifest)
     for part in ("root", "kernel", "ramdisk"):
         blob = given.get(part)

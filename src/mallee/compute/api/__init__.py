@@ -1,5 +1,6 @@
 """EC2's operations on instances, their types, images and key pairs."""
 
-from mallee.compute.api import images, key_pairs, types
+from mallee.compute import owned as owned
+from mallee.compute.api import attributes, console, images, instances, key_pairs, power, run, status, types
 
-OPERATIONS = {"ec2": (images, key_pairs, types)}
+OPERATIONS = {"ec2": (attributes, console, images, instances, key_pairs, power, run, status, types)}
