@@ -365,7 +365,7 @@ _INTERNET_TABLES = (
     .where(
         route_tables.c.vpc_id.in_(bindparam("vpc_ids", expanding=True)),
         routes.c.destination == "0.0.0.0/0",
-        routes.c.target.startswith("igw-"),
+        routes.c.target.like("igw-%"),
     )
 )
 _ASSOCIATIONS_OF = _ROUTE_ASSOCIATIONS.where(route_table_associations.c.vpc_id.in_(bindparam("vpc_ids", expanding=True)))
