@@ -41,8 +41,8 @@ def register_image(
     """Registers an image of blobs that the cloud has (or, simulated, need not have) and returns its id. With a kernel it boots
     directly, and kernel and ramdisk get ids of their own (``aki-``, ``ari-``); without, the firmware boots its root disk."""
     common = {"owner": owner, "architecture": architecture, "public": public}
-    kernel_id = _part(tx, "kernel", f"{name}-kernel", kernel, command_line, **common)  # type: ignore[arg-type]
-    ramdisk_id = _part(tx, "ramdisk", f"{name}-ramdisk", ramdisk, "", **common)  # type: ignore[arg-type]
+    kernel_id = _part(tx, "kernel", f"vmlinuz-{name}", kernel, command_line, **common)  # type: ignore[arg-type]
+    ramdisk_id = _part(tx, "ramdisk", f"initrd-{name}", ramdisk, "", **common)  # type: ignore[arg-type]
     for image in records.images_named(tx, owner, name):
         if (image.digest, image.kernel_id, image.ramdisk_id, image.root_gib) == (
             root.digest,
