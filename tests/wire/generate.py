@@ -70,10 +70,10 @@ class Generator:
         if shape.enum:
             return str(self.random.choice(shape.enum))
         alphabet = TEXT
-        if shape.serialization.get("location") == "header":
-            alphabet = HEADER
-        elif shape.serialization.get("hostLabel"):
+        if shape.serialization.get("hostLabel"):
             alphabet = PLAIN
+        elif shape.serialization.get("location") == "header":
+            alphabet = HEADER
         elif "json" in self.protocol and self.random.random() < 0.1:
             alphabet += "\n\t\x01\x7f"
         return "".join(self.random.choice(alphabet) for _ in range(self._size(shape, 12)))

@@ -36,7 +36,9 @@ def test_inputs(service: str, protocol: str) -> None:
             route = wire.route(request)
             assert (route.service.name, route.operation.name, route.protocol.name) == (service, name, protocol)
             found = route.protocol.read(route, request)
-            assert without_empties(found) == without_empties(params), name
+            if "ContentLength" not in params:  # botocore's HTTP layer adds the header.
+                found.pop("ContentLength", None)
+            assert comparable(found) == comparable(params), name
             only_patterns_refused(route, request)
 
 

@@ -7,13 +7,15 @@ whose input streams (`Route.streams`), whatever object the server gives the hand
 from __future__ import annotations
 
 from typing import Any, TypeAlias
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import unquote
 
 from mallee.wire.errors import AwsError
 
 Headers: TypeAlias = list[tuple[bytes, bytes]]
 Response: TypeAlias = tuple[int, Headers, Any]
 FORM = b"application/x-www-form-urlencoded"
+# Codes that cannot stand for a separator, replaced in the whole text at once, which spares most fields a decoding of their own.
+_COMMON = (("+", " "), ("%20", " "), ("%2F", "/"), ("%3A", ":"), ("%2C", ","), ("%22", '"'), ("%7B", "{"), ("%7D", "}"))
 MOST_FIELDS = 100_000
 
 
@@ -72,7 +74,9 @@ def pairs(text: bytes) -> list[tuple[str, str]]:
         return []
     try:
         decoded = text.decode()
-        plain = "%" not in decoded and "+" not in decoded
+        for code, character in _COMMON:
+            decoded = decoded.replace(code, character)
+        plain = "%" not in decoded
         pieces = decoded.split("&")
         if len(pieces) > MOST_FIELDS:
             raise AwsError("MalformedQueryString", "The request has too many parameters", status=400)
@@ -80,11 +84,9 @@ def pairs(text: bytes) -> list[tuple[str, str]]:
         for piece in pieces:
             if piece:
                 key, _, value = piece.partition("=")
-                if not plain:
-                    if "%" in key or "+" in key:
-                        key = unquote_plus(key, errors="strict")
-                    if "%" in value or "+" in value:
-                        value = unquote_plus(value, errors="strict")
+                if not plain and "%" in piece:
+                    key = unquote(key, errors="strict")
+                    value = unquote(value, errors="strict")
                 found.append((key, value))
         return found
     except UnicodeDecodeError:

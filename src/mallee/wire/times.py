@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ISO = re.compile(
@@ -12,6 +11,11 @@ _ISO = re.compile(
     re.ASCII,
 )
 _NUMBER = re.compile(r"[+-]?\d{1,18}(?:\.\d{0,18})?(?:[eE]\+?\d{1,2})?", re.ASCII)
+_HTTP = re.compile(
+    r"(?:[A-Za-z]{3,9},?\s+)?(\d{1,2})[ -]([A-Za-z]{3})[ -](\d{4}|\d\d)\s+(\d\d):(\d\d):(\d\d)\s*"
+    r"(GMT|UTC|Z|[+-]\d{4})?",
+    re.ASCII,
+)
 _DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 
@@ -32,38 +36,36 @@ def from_text(text: str, form: str) -> datetime:
     if match is not None and not (form == "unixTimestamp" and text.isdigit()):
         year, month, day, hour, minute, second, fraction, zone = match.groups()
         micro = int((fraction or "0").ljust(6, "0")[:6])
-        leap = second == "60"
         value = datetime(
-            int(year),
-            int(month),
-            int(day),
-            int(hour or 0),
-            int(minute or 0),
-            59 if leap else int(second or 0),
-            micro,
-            UTC,
+            int(year), int(month), int(day), int(hour or 0), int(minute or 0), int(second or 0), micro, UTC
         )
-        try:
-            if leap:
-                value += timedelta(seconds=1)
-            if zone and zone not in "Zz":
-                digits = zone[1:].replace(":", "")
-                offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
-                value = value - offset if zone[0] == "+" else value + offset
-        except OverflowError:
-            raise ValueError("out of range") from None
-        return value
+        return _shifted(value, zone) if zone and zone not in "Zz" else value
     if form == "unixTimestamp":
         if _NUMBER.fullmatch(text):
             return from_epoch(float(text))
         raise ValueError("not a number")
-    if len(text) > 64:
+    return _from_http_date(text)
+
+
+def _from_http_date(text: str) -> datetime:
+    match = _HTTP.fullmatch(text)
+    if match is None or match.group(2).title() not in _MONTHS:
         raise ValueError("not a time")
+    day, month, year, hour, minute, second, zone = match.groups()
+    century = 0 if len(year) == 4 else 1900 if int(year) >= 70 else 2000
+    value = datetime(
+        century + int(year), _MONTHS.index(month.title()) + 1, int(day), int(hour), int(minute), int(second), 0, UTC
+    )
+    return _shifted(value, zone) if zone and zone[0] in "+-" else value
+
+
+def _shifted(value: datetime, zone: str) -> datetime:
+    digits = zone[1:].replace(":", "")
+    offset = timedelta(hours=int(digits[:2]), minutes=int(digits[2:] or 0))
     try:
-        value = parsedate_to_datetime(text)
-        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
-    except (OverflowError, TypeError, IndexError, AttributeError):
-        raise ValueError("not a time") from None
+        return value - offset if zone[0] == "+" else value + offset
+    except OverflowError:
+        raise ValueError("out of range") from None
 
 
 def utc(value: datetime) -> datetime:
@@ -84,11 +86,7 @@ def epoch(value: datetime) -> float | int:
 
 def iso_millis(value: datetime) -> str:
     """2006-01-02T15:04:05.000Z, as EC2 and S3 write every time."""
-    value = utc(value)
-    return (
-        f"{value.year:04}-{value.month:02}-{value.day:02}T{value.hour:02}:{value.minute:02}:{value.second:02}"
-        f".{value.microsecond // 1000:03}Z"
-    )
+    return utc(value).isoformat(timespec="milliseconds")[:-6] + "Z"
 
 
 def iso(value: datetime) -> str:

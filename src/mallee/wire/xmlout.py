@@ -27,14 +27,7 @@ _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 def escaped(text: str) -> str:
     """Text as element content or attribute value."""
-    if (
-        text.isascii()
-        and text.isprintable()
-        and "&" not in text
-        and "<" not in text
-        and ">" not in text
-        and '"' not in text
-    ):
+    if text.isprintable() and "&" not in text and "<" not in text and ">" not in text and '"' not in text:
         return text
     text = (
         text.replace("&", "&amp;")
@@ -58,13 +51,14 @@ class XmlWriters:
         """Writes a structure's members, without tags of its own."""
         known = self._bodies.get(shape.number)
         if known is None:
+            texts: dict[str, tuple[str, str]] = {}
             fields: dict[str, Writer] = {}
-            known = self._bodies[shape.number] = _content(fields)
+            known = self._bodies[shape.number] = _content(texts, fields)
             for name, member in shape.members.items():
-                if not member.traits.get("xmlAttribute") and "location" not in member.traits:
+                if "location" not in member.traits and not member.traits.get("xmlAttribute"):
                     fields[name] = self.element(member)
-                elif member.traits.get("xmlAttribute"):
-                    fields[name] = _nothing
+                    if member.shape.type == "string":
+                        texts[name] = (f"<{member.wire_name}>", f"</{member.wire_name}>")
         return known
 
     def element(self, member: Member, name: str | None = None) -> Writer:
@@ -89,10 +83,14 @@ class XmlWriters:
 
     def _list(self, member: Member, name: str) -> Writer:
         inner = member.shape.member
-        if member.traits.get("flattened"):
-            return _repeated(self.element(inner, inner.traits.get("locationName", name)))
-        item = self.element(inner, inner.traits.get("locationName", self._item))
-        return _enclosed(f"<{name}>", f"</{name}>", _repeated(item))
+        flat = member.traits.get("flattened")
+        item = inner.traits.get("locationName", name if flat else self._item)
+        if inner.shape.type == "structure" and not any(m.traits.get("xmlAttribute") for m in inner.shape.members.values()):
+            attributes = _namespace(inner.traits.get("xmlNamespace"))
+            repeated = _structures(f"<{item}{attributes}>", f"</{item}>", self.content(inner.shape))
+        else:
+            repeated = _repeated(self.element(inner, item))
+        return repeated if flat else _enclosed(f"<{name}>", f"</{name}>", repeated)
 
     def _map(self, member: Member, name: str) -> Writer:
         shape = member.shape
@@ -154,15 +152,29 @@ def _namespace(namespace: Any) -> str:
     return f' xmlns:{prefix}="{namespace["uri"]}"' if prefix else f' xmlns="{namespace["uri"]}"'
 
 
-def _nothing(value: Any, put: Put) -> None:
-    pass
+def _content(texts: dict[str, tuple[str, str]], fields: dict[str, Writer]) -> Writer:
+    """``texts`` are the members that are strings, most of any answer, which are written here without a call."""
 
-
-def _content(fields: dict[str, Writer]) -> Writer:
     def write(value: Any, put: Put) -> None:
         for name, item in value.items():
-            if item is not None:
+            if item.__class__ is str:
+                opening, closing = texts[name]
+                if item.isprintable() and "&" not in item and "<" not in item and ">" not in item:
+                    put(f"{opening}{item}{closing}")
+                else:
+                    put(f"{opening}{escaped(item)}{closing}")
+            elif item is not None:
                 fields[name](item, put)
+
+    return write
+
+
+def _structures(opening: str, closing: str, content: Writer) -> Writer:
+    def write(value: Any, put: Put) -> None:
+        for item in value:
+            put(opening)
+            content(item, put)
+            put(closing)
 
     return write
 
@@ -185,10 +197,12 @@ def _enclosed(opening: str, closing: str, content: Writer) -> Writer:
 
 def _with_attributes(name: str, namespace: str, marked: list[tuple[str, str, Formatter]], content: Writer) -> Writer:
     def write(value: Any, put: Put) -> None:
+        value = dict(value)
         put(f"<{name}{namespace}")
         for key, attribute, text in marked:
-            if value.get(key) is not None:
-                put(f' {attribute}="{text(value[key])}"')
+            marking = value.pop(key, None)
+            if marking is not None:
+                put(f' {attribute}="{text(marking)}"')
         put(">")
         content(value, put)
         put(f"</{name}>")
