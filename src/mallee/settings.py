@@ -42,9 +42,7 @@ class Settings:
     zones: tuple[str, ...] = ()
     partition: str = "aws"
     dns_suffix: str = "mallee.internal"
-    signing_regions: tuple[str, ...] = (
-        "us-east-1",
-    )  # further names that signatures may bear: clients use it by default
+    signing_regions: tuple[str, ...] = ("us-east-1",)  # further names that signatures may bear: clients use it by default
 
     host: str = "0.0.0.0"
     port: int = 8773
@@ -178,8 +176,10 @@ def save(settings: Settings) -> None:
             lines.append(f"{name} = {_toml(value)}")
     settings.home.mkdir(parents=True, exist_ok=True)
     partial = settings.file.with_name(f".{FILE}.{os.getpid()}")
+    secret = settings.database_url != plain.database_url  # it may hold a password
+    descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
     try:
-        with open(partial, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write("\n".join(lines) + "\n")
             file.flush()
             os.fsync(file.fileno())
@@ -196,11 +196,7 @@ def _toml(value: Any) -> str:
     if isinstance(value, tuple):
         return "[" + ", ".join(_toml(item) for item in value) + "]"
     text = str(value).replace("\\", "\\\\").replace('"', '\\"')
-    return (
-        '"'
-        + "".join(f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in text)
-        + '"'
-    )
+    return '"' + "".join(f"\\u{ord(letter):04x}" if ord(letter) < 32 or ord(letter) == 127 else letter for letter in text) + '"'
 
 
 def _from_file(path: Path) -> dict[str, Any]:
@@ -281,9 +277,7 @@ def _check(s: Settings) -> None:
         s.database_url.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")),
         "database_url must begin with sqlite:/// or postgresql://",
     )
-    _need(
-        not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits"
-    )
+    _need(not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits")
     _need(re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", s.admin_alias), f"admin_alias cannot be {s.admin_alias!r}")
     _check_pool(s.public_pool)
     _need(s.egress in ("nat", "none"), f"egress must be nat or none, not {s.egress!r}")

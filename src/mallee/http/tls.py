@@ -93,6 +93,7 @@ def issue(folder: Path, wanted: list[str], now: datetime.datetime | None = None)
 
     now = now or datetime.datetime.now(datetime.UTC)
     folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o755)
     try:
         authority = x509.load_pem_x509_certificate((folder / "ca.pem").read_bytes())
         authority_key = serialization.load_pem_private_key((folder / "ca.key").read_bytes(), None)
@@ -197,6 +198,7 @@ def _put(path: Path, data: bytes, mode: int) -> None:
     partial = path.with_name(f".{path.name}.{os.getpid()}")
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
+        os.fchmod(descriptor, mode)  # whatever the umask
         with os.fdopen(descriptor, "wb") as file:
             file.write(data)
             file.flush()

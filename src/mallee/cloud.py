@@ -1,0 +1,448 @@
+"""The cloud's process: everything of one cloud wired together, and its life from start to stop.
+
+``python -m mallee.cloud --home H`` prepares the home (folders, master key, certificate, database, the administrator's
+account), binds its ports, gives up root if it has it, and serves: the API with and without TLS, the metrics for this
+host, the fabric for the nodes; beside them run the durable machines and the reconcilers. ``--prepare`` stops after the
+first part. Whatever prevents the start is one sentence on standard error and exit status 1.
+
+SIGTERM ends it in order: no new connection, every request that had begun is answered, the machines finish their step.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import datetime
+import errno
+import fcntl
+import functools
+import gc
+import json
+import logging
+import os
+import resource
+import signal
+import socket
+import ssl
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mallee import __version__
+from mallee.http import tls
+from mallee.http.app import Api
+from mallee.http.dispatch import Dispatcher
+from mallee.http.log import LineLog, install
+from mallee.http.metrics import Metrics, Sample
+from mallee.http.protocol import Limits
+from mallee.http.server import Listener, PortTaken, listen, metrics_app
+from mallee.identity import setup, vault
+from mallee.identity.authenticate import Authenticator, utc_now
+from mallee.identity.keys import Keyring
+from mallee.registry import Registry
+from mallee.settings import Settings, SettingsError, ensure
+from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx, migrate
+
+log = logging.getLogger("mallee.cloud")
+
+RENEWAL_CHECK = 12 * 3600.0
+OPEN_FILES = 65536
+
+
+class CannotStart(Exception):
+    """Why the cloud does not start, in one sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """What the acts of durable machines may touch."""
+
+    settings: Settings
+    database: Database
+
+
+class Cloud:
+    """The parts of a cloud, wired, without any socket: what the process serves and what the tests drive directly."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        secrets: vault.Vault,
+        *,
+        registry: Registry | None = None,
+        lines: LineLog | None = None,
+        signature_time: Callable[[], datetime.datetime] = utc_now,
+    ) -> None:
+        self.settings = settings
+        self.database = database
+        self.vault = secrets
+        self.registry = registry or Registry()
+        self.metrics = Metrics()
+        self.keyring = Keyring(database, secrets, settings.partition)
+        authenticator = Authenticator(self.keyring, settings, signature_time)
+        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings)
+        self.lines = lines
+        self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads)
+        self.machines = self.registry.machines()
+        self.reconcilers = self.registry.reconcilers()
+        self.metrics.gauges.append(self._gauges)
+
+    def new_account(self, tx: Tx, alias: str | None = None, **options: Any) -> Any:
+        """An account with everything that the domains give it."""
+        return setup.create_account(tx, self.settings, alias=alias, hooks=self.registry.account_hooks(), **options)
+
+    def health(self) -> dict[str, Any]:
+        """Ready means that the database answers."""
+        from mallee.nodes.records import nodes
+
+        found = {"version": __version__, "region": self.settings.region, "database": self.database.kind}
+        try:
+            with self.database.reading() as tx:
+                joined = len(nodes(tx))
+        except StoreUnavailable as problem:
+            return {"status": "unavailable", **found, "cause": problem.cause, "remedy": problem.remedy}
+        return {"status": "ok", **found, "nodes": joined}
+
+    def _gauges(self) -> Iterable[Sample]:
+        from mallee.durable import faults, unfinished
+        from mallee.nodes.records import nodes
+
+        yield "mallee_internal_errors_total", {}, self.dispatcher.faults
+        if self.lines is not None:
+            yield "mallee_log_lines_lost", {}, self.lines.lost
+        try:
+            with self.database.reading() as tx:
+                jobs, open_faults, joined = unfinished(tx), faults.open_(tx), len(nodes(tx))
+        except StoreUnavailable:
+            yield "mallee_database_up", {}, 0
+            return
+        yield "mallee_database_up", {}, 1
+        yield "mallee_nodes", {}, joined
+        for machine, step, count in jobs:
+            yield "mallee_jobs", {"machine": machine, "step": step}, count
+        counts: dict[str, int] = {}
+        for fault in open_faults:
+            counts[fault.code] = counts.get(fault.code, 0) + 1
+        for code, count in sorted(counts.items()):
+            yield "mallee_faults_open", {"code": code}, count
+
+
+# ------------------------------------------------------------------------------------------------------------ preparing
+
+
+def prepare(settings: Settings) -> bool:
+    """Everything that a cloud needs in its home and its database; True if anything was made or changed.
+
+    What is there is left as it is, so that this runs at every start. Run by root, what belongs to the cloud is made by the
+    user that the cloud will be."""
+    changed = _folders(settings)
+    os.umask(0o077)
+    with _as_owner(settings):
+        missing = not (settings.cloud / vault.FILE).exists()
+        secrets = vault.at(settings.cloud, create=missing and _may_make_key(settings))
+        if settings.tls:
+            changed |= tls.ensure(settings)
+        database = Database(settings.database_url)
+        try:
+            changed |= bool(migrate.upgrade(database))
+            registry = Registry()
+            credentials = setup.bootstrap(database, secrets, settings, registry.account_hooks())
+            start_hooks(database, settings, registry)
+        finally:
+            database.close()
+    return _hand_out(settings, credentials) or changed or missing
+
+
+def start_hooks(database: Database, settings: Settings, registry: Registry) -> None:
+    """What domains see to at every start, each in a transaction of its own."""
+    actor = Actor(f"arn:{settings.partition}:iam::{settings.admin_account_id}:root", settings.admin_account_id, "start")
+    for hook in registry.cloud_hooks():
+        with database.transaction(None, actor) as tx:
+            hook(tx, settings)
+
+
+def _may_make_key(settings: Settings) -> bool:
+    """A master key that went missing must not be replaced: what it sealed would be lost. A database on another machine
+    is asked later, by opening the administrator's secret."""
+    path = settings.database_url.removeprefix("sqlite:///")
+    return path == settings.database_url or not Path(path).exists()
+
+
+def _folders(settings: Settings) -> bool:
+    """``cloud/`` is the cloud's own; ``run/`` and ``log/`` it shares with root, each keeping to its own files (sticky)."""
+    new = not settings.cloud.exists()
+    shared = os.geteuid() == 0
+    for folder, mode in ((settings.home, 0o755), (settings.secrets, 0o700), (settings.run, 0o755), (settings.log, 0o755)):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder, mode in ((settings.cloud, 0o755), (settings.blobs, 0o700)):
+        folder.mkdir(mode=mode, parents=True, exist_ok=True)
+    if shared:
+        for folder in (settings.run, settings.log):
+            os.chown(folder, 0, settings.uid)
+            folder.chmod(0o1775)
+        for file in (settings.log / "cloud.log", settings.run / "cloud.lock"):
+            if file.exists():
+                os.chown(file, settings.uid, settings.uid)
+        _hand_over(settings.cloud, settings.uid)
+    return new
+
+
+def _hand_over(folder: Path, uid: int) -> None:
+    """Make everything below ``folder`` the cloud's; symbolic links are not followed."""
+    if folder.stat().st_uid == uid and all(each.lstat().st_uid == uid for each in folder.iterdir()):
+        return
+    for where, folders, files in os.walk(folder):
+        os.chown(where, uid, uid)
+        for name in [*folders, *files]:
+            os.lchown(os.path.join(where, name), uid, uid)
+
+
+@contextmanager
+def _as_owner(settings: Settings) -> Iterator[None]:
+    """Root acts as the cloud's user meanwhile."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.setegid(settings.uid)
+    os.seteuid(settings.uid)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+        os.setegid(0)
+
+
+def _hand_out(settings: Settings, credentials: setup.Credentials) -> bool:
+    """The administrator's keys, for the command line: readable by whoever set the cloud up."""
+    file = settings.secrets / "credentials.json"
+    text = json.dumps(
+        {
+            "AccountId": credentials.account_id,
+            "AccessKeyId": credentials.access_key_id,
+            "SecretAccessKey": credentials.secret_access_key,
+        }
+    )
+    try:
+        if file.read_text() == text:
+            return False
+    except FileNotFoundError:
+        pass
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    with os.fdopen(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    partial.replace(file)
+    return True
+
+
+# ------------------------------------------------------------------------------------------------------------- starting
+
+
+@dataclass(slots=True)
+class Sockets:
+    """The ports, bound before the privileges are dropped."""
+
+    api: socket.socket
+    tls: socket.socket | None
+    metrics: socket.socket
+
+
+def _bind(settings: Settings) -> Sockets:
+    return Sockets(
+        listen(settings.host, settings.port, "port"),
+        listen(settings.host, settings.tls_port, "tls_port") if settings.tls else None,
+        listen(settings.metrics_host, settings.metrics_port, "metrics_port"),
+    )
+
+
+def _lock(settings: Settings) -> int:
+    """Held for the life of the process; the file says whose it is."""
+    descriptor = os.open(settings.run / "cloud.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        owner = os.read(descriptor, 32).decode(errors="replace").strip() or "unknown"
+        raise CannotStart(f"Another cloud already runs on {settings.home} (process {owner}).") from None
+    os.ftruncate(descriptor, 0)
+    os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
+    return descriptor
+
+
+def _drop_privileges(settings: Settings) -> None:
+    """From root to the cloud's own user, for good. The user needs no name on the machine."""
+    if os.geteuid() != 0:
+        return
+    os.setgroups([])
+    os.setresgid(settings.uid, settings.uid, settings.uid)
+    os.setresuid(settings.uid, settings.uid, settings.uid)
+    if not os.access(settings.cloud, os.R_OK | os.W_OK | os.X_OK):
+        raise CannotStart(
+            f"The user {settings.uid}, as which the cloud runs, cannot enter {settings.cloud}: "
+            "every folder above it must be open to others (chmod o+x)."
+        )
+    if not os.access(__file__, os.R_OK):
+        raise CannotStart(
+            f"The user {settings.uid}, as which the cloud runs, cannot read Mallee's own files in {Path(__file__).parent}: "
+            "put Mallee where every user can read it."
+        )
+
+
+def _raise_limits() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, OPEN_FILES)
+    if soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+# -------------------------------------------------------------------------------------------------------------- serving
+
+
+class Process:
+    """A cloud with its sockets, threads and log, from ``run`` to the end."""
+
+    def __init__(self, settings: Settings, sockets: Sockets) -> None:
+        self.settings = settings
+        self.lines = LineLog(settings.log / "cloud.log", settings.log_mib * 1024 * 1024, settings.log_files)
+        install(self.lines)
+        self.database = Database(settings.database_url)
+        self.cloud = Cloud(settings, self.database, vault.at(settings.cloud), lines=self.lines)
+        limits = Limits(
+            connections=settings.max_connections,
+            header_seconds=settings.header_seconds,
+            body_seconds=settings.body_seconds,
+            keep_alive_seconds=settings.keep_alive_seconds,
+        )
+        self.context: ssl.SSLContext | None = None
+        self.listeners = [Listener("api", self.cloud.api, sockets.api, limits)]
+        if sockets.tls is not None:
+            self.context = tls.context(settings)
+            self.listeners.append(Listener("tls", self.cloud.api, sockets.tls, limits, self.context))
+        app = functools.partial(metrics_app, self.cloud.metrics.text)
+        self.metrics = Listener("metrics", app, sockets.metrics, Limits(connections=16))
+        self.cloud.metrics.gauges.append(self._connections)
+        self._stopping: asyncio.Event | None = None
+
+    def _connections(self) -> Iterable[Sample]:
+        for listener in self.listeners:
+            yield "mallee_connections", {"listener": listener.name}, listener.connections
+            yield "mallee_connections_refused_total", {"listener": listener.name}, listener.state.refused
+            yield "mallee_connections_overdue_total", {"listener": listener.name}, listener.state.overdue
+
+    def run(self) -> None:
+        import uvloop
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(self._live())
+
+    async def _live(self) -> None:
+        from mallee.compute import projection
+        from mallee.durable import Reconcilers, Runner
+        from mallee.nodes.server import FabricServer
+        from mallee.nodes.session import Session
+
+        loop = asyncio.get_running_loop()
+        self._stopping = asyncio.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._stopping.set)
+        cloud, clock = self.cloud, self.database.clock
+        session = Session(self.database, projection.builder(self.settings), self.settings.blobs)
+        fabric = FabricServer(session, self.settings.run / "fabric.sock")
+        world = World(self.settings, self.database)
+        runner = Runner(self.database, cloud.machines, world, clock, workers=self.settings.job_workers)
+        reconcilers = Reconcilers(self.database, cloud.reconcilers, clock)
+        await fabric.start()
+        runner.start()
+        reconcilers.start()
+        for listener in [self.metrics, *self.listeners]:
+            await listener.start()
+        renewal = asyncio.create_task(self._renew()) if self.context is not None else None
+        gc.collect()
+        gc.freeze()
+        log.info("serving on %s", self.settings.endpoint)
+        await self._stopping.wait()
+        log.info("stopping")
+        await asyncio.gather(*(listener.stop() for listener in self.listeners))
+        if renewal is not None:
+            renewal.cancel()
+        await loop.run_in_executor(None, reconcilers.stop)
+        await loop.run_in_executor(None, runner.stop)
+        await fabric.stop()
+        await self.metrics.stop(1.0)
+        cloud.api.close()
+        log.info("stopped")
+
+    async def _renew(self) -> None:
+        """A certificate that is about to end is replaced without a restart."""
+        assert self.context is not None
+        loop = asyncio.get_running_loop()
+        while True:
+            await asyncio.sleep(RENEWAL_CHECK)
+            try:
+                if self.settings.tls_certificate or await loop.run_in_executor(None, tls.ensure, self.settings):
+                    tls.load(self.context, self.settings)
+            except tls.CertificateError as problem:
+                log.error("%s", problem)
+
+    def close(self) -> None:
+        self.database.close()
+        self.lines.close()
+
+
+def run(home: Path, only_prepare: bool = False) -> None:
+    """Raises one of ``REASONS`` when the cloud cannot start; returns when it was told to stop."""
+    os.umask(0o022)
+    settings = ensure(home)
+    settings.run.mkdir(mode=0o755, parents=True, exist_ok=True)
+    lock = _lock(settings)
+    if only_prepare:
+        changed = prepare(settings)
+        os.close(lock)
+        print(json.dumps({"changed": changed}))
+        return
+    _raise_limits()
+    sockets = _bind(settings)
+    prepare(settings)
+    pid = settings.run / "cloud.pid"
+    pid.write_text(f"{os.getpid()}\n")
+    _drop_privileges(settings)
+    process = Process(settings, sockets)
+    try:
+        process.run()
+    finally:
+        process.close()
+        with suppress(OSError):
+            pid.unlink()
+
+
+REASONS = (CannotStart, SettingsError, StoreError, vault.VaultError, PortTaken, tls.CertificateError)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m mallee.cloud", description="The process of a Mallee cloud.")
+    parser.add_argument("--home", type=Path, required=True)
+    parser.add_argument("--prepare", action="store_true", help="prepare the home and the database, and end")
+    given = parser.parse_args(arguments)
+    try:
+        run(given.home, given.prepare)
+    except REASONS as reason:
+        print(f"mallee cloud: {reason}", file=sys.stderr)
+        return 1
+    except OSError as reason:
+        print(f"mallee cloud: {_sentence(reason)}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _sentence(reason: OSError) -> str:
+    if reason.errno == errno.ENOSPC:
+        return f"The disk is full ({reason.filename or 'while writing'}): free space on it and start again."
+    return f"{reason.filename or 'A file'} cannot be used: {reason.strerror}."
+
+
+if __name__ == "__main__":
+    sys.exit(main())
