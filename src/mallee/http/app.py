@@ -90,6 +90,7 @@ class Api:
             answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
             if not body.drained:
                 answer.headers.append((b"connection", b"close"))
+        answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
         self._account(request, answer, request_id, client, time.perf_counter() - began)
