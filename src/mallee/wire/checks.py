@@ -5,8 +5,8 @@ Independent of the protocol, since it looks at values, not at bytes. A shape wit
 check at all. A check gathers violations, with their paths, and judges nothing: which code and words they get is the
 dialect's matter.
 
-Enums are checked where AWS checks them, which `Rules` says per service; never an enum that lists AWS's regions, since
-this is a region of its own.
+Enums are checked where AWS checks them, which `Rules` says per service; never an enum or a pattern of AWS's regions,
+since this is a region of its own.
 """
 
 from __future__ import annotations
@@ -119,9 +119,9 @@ class Checks:
         check: Check | None = None
         if self._rules.limits and ("min" in traits or "max" in traits):
             check = _limits(shape, traits.get("min"), traits.get("max"))
-        if self._rules.patterns and "pattern" in traits and shape.type == "string":
+        if self._rules.patterns and "pattern" in traits and shape.type == "string" and "Region" not in shape.name:
             check = _both(check, _pattern(shape, traits["pattern"]))
-        if self._rules.enums and "enum" in traits and shape.type == "string" and "us-east-1" not in traits["enum"]:
+        if self._rules.enums and "enum" in traits and shape.type == "string" and "us-west-2" not in traits["enum"]:
             check = _both(check, _enum(shape, traits["enum"]))
         return check
 
@@ -158,10 +158,10 @@ def _pattern(shape: Shape, pattern: str) -> Check | None:
     compiled = patterns.compiled(pattern)
     if compiled is None:
         return None
-    match = compiled.fullmatch
+    match, longest = compiled.fullmatch, patterns.reach(pattern)
 
     def check(value: Any, path: Path, found: list[Violation]) -> None:
-        if len(value) <= patterns.LONGEST and match(value) is None:
+        if len(value) <= longest and match(value) is None:
             found.append(Violation("pattern", path, shape, value, pattern))
 
     return check

@@ -95,12 +95,10 @@ class Operation:
         "_model",
         "_output",
         "deprecated",
-        "error_numbers",
         "http",
         "input_traits",
         "name",
         "output_traits",
-        "record",
     )
 
     def __init__(self, model: Model, record: dict[str, Any]) -> None:
@@ -110,9 +108,7 @@ class Operation:
         self.deprecated = bool(record.get("deprecated"))
         self._input, self.input_traits = record.get("input", (None, {}))
         self._output, self.output_traits = record.get("output", (None, {}))
-        self.error_numbers: list[int] = record["errors"]
-        self.record = record
-        self._cache: dict[str, Any] = {}
+        self._cache: dict[str, Any] | None = None
 
     @property
     def method_name(self) -> str:
@@ -130,9 +126,12 @@ class Operation:
     def compiled(self, what: str, make: Callable[[Model, Operation], Any]) -> Any:
         """``make``'s answer, kept under the name ``what``. It runs under the model's lock, so that nobody meets a
         half-made reader."""
-        made = self._cache.get(what)
+        cache = self._cache
+        made = cache.get(what) if cache is not None else None
         if made is None:
             with self._model.lock:
+                if self._cache is None:
+                    self._cache = {}
                 made = self._cache[what] = make(self._model, self)
         return made
 

@@ -1,6 +1,6 @@
 """A service model packed for serving: botocore's JSON without its prose, one record per shape and operation.
 
-A pack is one buffer: a header, the offsets of all records, the records. A record is a few hundred bytes of JSON that is
+A pack is one buffer: a header, where each record begins and ends, the records. A record is a few hundred bytes of JSON that is
 parsed when the shape or the operation is first used, so that EC2's 4,414 shapes cost their 1.1 MB of text and not 30 MB
 of Python objects. Shapes refer to one another by number. The source is read one shape at a time, so packing has no peak
 either. With a cache directory the buffer is a mapped file that all processes of the machine share; without one it lives
@@ -22,7 +22,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-FORMAT = 3
+FORMAT = 4
 _MAGIC = b"mallee-pack"
 _HEAD = struct.Struct("<11sBII")
 _SPACE = re.compile(r"[ \t\r\n]*")
@@ -69,7 +69,7 @@ class Pack:
     """The records of one service. ``metadata`` is botocore's own; ``operations`` and ``exceptions`` map names to
     record numbers."""
 
-    __slots__ = ("_buffer", "_offsets", "_start", "exceptions", "metadata", "operations")
+    __slots__ = ("_buffer", "_edges", "_start", "exceptions", "metadata", "operations")
 
     def __init__(self, buffer: bytes | mmap.mmap) -> None:
         magic, version, head, count = _HEAD.unpack_from(buffer, 0)
@@ -78,9 +78,9 @@ class Pack:
         at = _HEAD.size
         header = json.loads(buffer[at : at + head])
         at += head
-        self._offsets = array("I", buffer[at : at + 4 * count])
+        self._edges = array("I", buffer[at : at + 4 * count])
         self._start = at + 4 * count
-        if len(self._offsets) != count or self._start + self._offsets[-1] != len(buffer):
+        if len(self._edges) != count or self._start + max(self._edges, default=0) != len(buffer):
             raise ValueError("a pack that was cut short")
         self._buffer = buffer
         self.metadata: dict[str, Any] = header["metadata"]
@@ -88,12 +88,12 @@ class Pack:
         self.exceptions: dict[str, int] = header["exceptions"]
 
     def record(self, number: int) -> dict[str, Any]:
-        start, end = self._offsets[number], self._offsets[number + 1]
+        start, end = self._edges[2 * number], self._edges[2 * number + 1]
         record: dict[str, Any] = json.loads(self._buffer[self._start + start : self._start + end])
         return record
 
     def __len__(self) -> int:
-        return len(self._offsets) - 1
+        return len(self._edges) // 2
 
 
 def build(source: bytes) -> bytes:
@@ -174,9 +174,10 @@ class _Packer:
     def __init__(self) -> None:
         self.metadata: dict[str, Any] = {}
         self._numbers: dict[str, int] = {}
-        self._shapes: dict[int, bytes] = {}
-        self._operations: dict[str, bytes] = {}
+        self._spans: dict[int, tuple[int, int]] = {}
+        self._operations: dict[str, tuple[int, int]] = {}
         self._exceptions: dict[str, int] = {}
+        self._records = bytearray()
 
     def operation(self, name: str, source: dict[str, Any]) -> None:
         record = {key: source[key] for key in _OPERATION_TRAITS if key in source}
@@ -186,8 +187,8 @@ class _Packer:
                     k: v for k, v in source[side].items() if k in ("resultWrapper", "locationName", "xmlNamespace")
                 }
                 record[side] = [self._number(source[side]["shape"]), traits]
-        record["errors"] = [self._number(error["shape"]) for error in source.get("errors", ())]
-        self._operations[name] = _dump(record)
+
+        self._operations[name] = self._keep(record)
 
     def shape(self, name: str, source: dict[str, Any]) -> None:
         record = {key: source[key] for key in _SHAPE_TRAITS if key in source}
@@ -201,7 +202,7 @@ class _Packer:
         number = self._number(name)
         if source.get("exception"):
             self._exceptions[name] = number
-        self._shapes[number] = _dump(record)
+        self._spans[number] = self._keep(record)
 
     def _reference(self, ref: dict[str, Any]) -> int | list[Any]:
         number = self._number(ref["shape"])
@@ -211,18 +212,19 @@ class _Packer:
     def _number(self, name: str) -> int:
         return self._numbers.setdefault(name, len(self._numbers))
 
+    def _keep(self, record: dict[str, Any]) -> tuple[int, int]:
+        start = len(self._records)
+        self._records += _dump(record)
+        return start, len(self._records)
+
     def finish(self) -> bytes:
-        records = [self._shapes[number] for number in range(len(self._numbers))]
-        operations = {}
-        for name, record in self._operations.items():
-            operations[name] = len(records)
-            records.append(record)
-        offsets = array("I", [0])
-        for record in records:
-            offsets.append(offsets[-1] + len(record))
+        spans = [self._spans[number] for number in range(len(self._numbers))]
+        operations = {name: len(spans) + index for index, name in enumerate(self._operations)}
+        spans += self._operations.values()
+        edges = array("I", [edge for span in spans for edge in span])
         header = _dump({"metadata": self.metadata, "operations": operations, "exceptions": self._exceptions})
-        head = _HEAD.pack(_MAGIC, FORMAT, len(header), len(offsets))
-        return b"".join((head, header, offsets.tobytes(), *records))
+        head = _HEAD.pack(_MAGIC, FORMAT, len(header), len(edges))
+        return b"".join((head, header, edges.tobytes(), self._records))
 
 
 def _dump(record: dict[str, Any]) -> bytes:

@@ -11,7 +11,6 @@ import re
 import unicodedata
 from functools import lru_cache
 
-LONGEST = 20_000
 _PLANES = 0x32400
 _PROPERTY = re.compile(r"\\p\{(?:Is)?([A-Za-z]+)\}|\\p([LMNPSZC])")
 _POSIX = {
@@ -29,7 +28,8 @@ _POSIX = {
     "Cntrl": r"\x00-\x1f\x7f",
 }
 _SURROGATES = re.compile(r"\\uD800\\uDC00-\\uDBFF\\uDFFF", re.IGNORECASE)
-_ESCAPED = re.compile(r"\\(.)", re.DOTALL)
+_CLASSES = {"\\w", "\\W", "\\d", "\\D", "\\s", "\\S"}
+_REPEATS = re.compile(r"(?<!\\)(?:[+*]|\{\d+,\})")
 _NESTED = re.compile(r"\((?:[^()\\]|\\.)*[+*](?:[^()\\]|\\.)*\)(?:[+*]|\{\d+,\d*\})")
 
 
@@ -62,6 +62,13 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
         return re.compile(_translate(pattern))
     except (re.error, KeyError, OverflowError):
         return None
+
+
+def reach(pattern: str) -> int:
+    """The longest text that the pattern is tried on: backtracking costs the length to the power of the open repetitions."""
+    return {0: 1_000_000, 1: 1_000_000, 2: 4_000}.get(
+        len(_REPEATS.findall(re.sub(r"\[(?:[^\]\\]|\\.)*\]", "c", pattern))), 500
+    )
 
 
 def dangerous(pattern: str) -> bool:
@@ -121,9 +128,15 @@ def _translate(pattern: str) -> str:
                 text = _class_text(match.group(1) or match.group(2))
                 out.append(text if in_class else f"[{text}]")
                 at = match.end()
+                if in_class and pattern.startswith("-", at):
+                    out.append("\\-")
+                    at += 1
                 continue
             out.append(pattern[at : at + 2])
             at += 2
+            if in_class and out[-1] in _CLASSES and pattern.startswith("-", at):
+                out.append("\\-")
+                at += 1
             continue
         if in_class and char == "[":
             out.append("\\[")

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 
+from botocore import xform_name
+
 from mallee.wire import dialects, overlays, pack
 from mallee.wire.dialects import Dialect
 from mallee.wire.model import Model, Operation, Shape
@@ -138,6 +140,10 @@ class Service:
     @property
     def operations(self) -> Mapping[str, Operation]:
         return self.model.operations
+
+    def methods(self) -> dict[str, str]:
+        """boto3's method names to the operations' own, without making the operations."""
+        return {xform_name(name): name for name in self.operations}
 
     def operation(self, name: str) -> Operation:
         """Raises KeyError for a name that the model does not have."""

@@ -85,7 +85,9 @@ class XmlWriters:
         inner = member.shape.member
         flat = member.traits.get("flattened")
         item = inner.traits.get("locationName", name if flat else self._item)
-        if inner.shape.type == "structure" and not any(m.traits.get("xmlAttribute") for m in inner.shape.members.values()):
+        if inner.shape.type == "structure" and not any(
+            m.traits.get("xmlAttribute") for m in inner.shape.members.values()
+        ):
             attributes = _namespace(inner.traits.get("xmlNamespace"))
             repeated = _structures(f"<{item}{attributes}>", f"</{item}>", self.content(inner.shape))
         else:
