@@ -1,0 +1,172 @@
+"""Reconcilers: functions without input that bring a projection to what the rows say, and the driver that calls them.
+
+A reconciler is called with the database and the clock every so many seconds, and at once when one of its topics is nudged. It may run
+twice, late, or beside itself in another process: it compares what should be with what is and changes the difference. One that raises
+is called again at its next time; that it failed stands in a row for ``./mallee status``.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import sqlalchemy as sa
+
+from mallee.store import Clock, Database, StoreUnavailable, read_all
+
+from .records import ENDED_BEFORE, JOBS, RECONCILIATIONS
+
+log = logging.getLogger(__name__)
+
+Function = Callable[[Database, Clock], None]
+
+KEPT = timedelta(days=1)
+"""How long the job of a life that has ended can still be looked at."""
+NOTED = timedelta(seconds=60)
+"""A run like the one before is written down at most this often."""
+LONGEST_WAIT = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciler:
+    name: str
+    every: float
+    on: tuple[str, ...]
+    function: Function
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """How the last run of a reconciler went."""
+
+    name: str
+    ran_at: datetime
+    error: str | None
+
+
+def reconciler(name: str, *, every: float, on: Sequence[str] = ()) -> Callable[[Function], Reconciler]:
+    """Makes the function a reconciler, called every ``every`` seconds and when a topic of ``on`` is nudged."""
+    return lambda function: Reconciler(name, every, tuple(on), function)
+
+
+@reconciler("ended-jobs", every=300)
+def forget_ended_jobs(database: Database, clock: Clock) -> None:
+    before = clock.now() - KEPT
+    with database.reading() as tx:
+        ended = [row.id for row in tx.all(ENDED_BEFORE, before=before)]
+    if ended:
+        database.run(lambda tx: tx.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ended))), durable=False)
+
+
+@reconciler("checkpoint", every=10)
+def checkpoint(database: Database, clock: Clock) -> None:
+    """Keeps SQLite's log short, so that no commit has to."""
+    database.checkpoint()
+
+
+BUILT_IN = (forget_ended_jobs, checkpoint)
+
+_ALL = sa.select(RECONCILIATIONS).order_by(RECONCILIATIONS.c.name)
+
+
+def reconciliations(database: Database) -> list[Reconciliation]:
+    """The last run of every reconciler, by name."""
+    with database.reading() as tx:
+        return read_all(Reconciliation, tx.all(_ALL))
+
+
+@dataclass(slots=True)
+class _Turn:
+    """When a reconciler is next, and what was last written down of it."""
+
+    reconciler: Reconciler
+    due: datetime
+    noted_at: datetime | None = None
+    error: str | None = None
+    nudged: threading.Event = field(default_factory=threading.Event)
+
+
+class Reconcilers:
+    """One thread that calls all reconcilers in turn. Without ``start``, ``run_due`` and ``run_all`` do it in the caller's thread."""
+
+    def __init__(self, database: Database, reconcilers: Iterable[Reconciler], clock: Clock | None = None) -> None:
+        self.database = database
+        self.clock = clock or database.clock
+        now = self.clock.now()
+        self._turns = [_Turn(each, now) for each in (*BUILT_IN, *reconcilers)]
+        self._wake = threading.Event()
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+        self._ends: list[Callable[[], None]] = []
+
+    def start(self) -> None:
+        for turn in self._turns:
+            for topic in turn.reconciler.on:
+                self._ends.append(self.database.subscribe(topic, self._nudging(turn)))
+        self._thread = threading.Thread(target=self._work, name="reconcilers", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._stopped.set()
+        self._wake.set()
+        for end in self._ends:
+            end()
+        if self._thread is not None:
+            self._thread.join()
+
+    def run_due(self) -> int:
+        """Runs those whose time has come or whose topic was nudged; returns how many."""
+        due = [turn for turn in self._turns if turn.nudged.is_set() or turn.due <= self.clock.now()]
+        for turn in due:
+            self._run(turn)
+        return len(due)
+
+    def run_all(self) -> None:
+        for turn in self._turns:
+            self._run(turn)
+
+    def _nudging(self, turn: _Turn) -> Callable[[], None]:
+        def nudged() -> None:
+            turn.nudged.set()
+            self._wake.set()
+
+        return nudged
+
+    def _work(self) -> None:
+        while not self._stopped.is_set():
+            self._wake.clear()
+            try:
+                self.run_due()
+            except Exception:
+                log.exception("the driver of the reconcilers failed")
+            left = (min(turn.due for turn in self._turns) - self.clock.now()).total_seconds()
+            self._wake.wait(min(max(left, 0.05), LONGEST_WAIT))
+
+    def _run(self, turn: _Turn) -> None:
+        turn.nudged.clear()
+        turn.due = self.clock.now() + timedelta(seconds=turn.reconciler.every)
+        error = None
+        try:
+            turn.reconciler.function(self.database, self.clock)
+        except StoreUnavailable as trouble:
+            log.warning("%s waits for the database: %s", turn.reconciler.name, trouble)
+            return
+        except Exception as failure:
+            log.exception("reconciler %s failed", turn.reconciler.name)
+            error = "".join(traceback.format_exception_only(failure)).strip()
+        self._note(turn, error)
+
+    def _note(self, turn: _Turn, error: str | None) -> None:
+        now = self.clock.now()
+        if turn.noted_at is not None and turn.error == error and now - turn.noted_at < NOTED:
+            return
+        turn.noted_at, turn.error = now, error
+        try:
+            with self.database.transaction(durable=False) as tx:
+                tx.put(RECONCILIATIONS, name=turn.reconciler.name, ran_at=now, error=error)
+        except Exception as trouble:
+            log.warning("could not write down how %s went: %s", turn.reconciler.name, trouble)
