@@ -22,7 +22,6 @@ from __future__ import annotations
 from datetime import timedelta
 from typing import Any
 
-from mallee import durable
 from mallee.compute import changes, records, rules
 from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES, Instance
 from mallee.durable import Done, Fail, Go, Idle, Job, Machine, Wait, faults, record
@@ -133,16 +132,14 @@ class InstanceLife(Machine):
         """Waits until the node has nothing of the guest any more; then everything that it held is free."""
         instance, report = _look(tx, job)
         placement = nodes.placement_of(tx, instance.id)
-        if instance.power != rules.GONE:
-            changes.ask(tx, instance, power=rules.GONE)
-            return Idle() if placement is not None else self._terminated(tx, instance)
         if placement is None:
             return self._terminated(tx, instance)
-        node = nodes.node(tx, placement.node_id)
         wanted = job.state.get("generation")
-        if wanted is None:
-            wanted = nodes.generation(tx, placement.node_id)
-            return Go("remove", generation=wanted)
+        if wanted is None or instance.power != rules.GONE:
+            if instance.power != rules.GONE:
+                changes.ask(tx, instance, power=rules.GONE)
+            return Go("remove", generation=nodes.generation(tx, placement.node_id))
+        node = nodes.node(tx, placement.node_id)
         if report is None and (node is None or node.applied >= wanted):
             return self._terminated(tx, instance)
         return Idle()
@@ -202,13 +199,13 @@ class InstanceLife(Machine):
                 transition_reason="",
                 **changes.because("Client.InstanceInitiatedShutdown"),
             )
-            durable.signal(tx, instance.id, "terminate")
-            return Idle()
+            return Go("remove")
         return self._switch_off(tx, instance, "Client.InstanceInitiatedShutdown")
 
     def _crashed(self, tx: Tx, instance: Instance) -> Any:
-        placement = nodes.placement_of(tx, instance.id)
-        faults.raise_(tx, CRASHED, instance.id, node=placement.node_id if placement is not None else "")
+        if not any(fault.code == CRASHED for fault in faults.open_(tx, instance.id)):
+            placement = nodes.placement_of(tx, instance.id)
+            faults.raise_(tx, CRASHED, instance.id, node=placement.node_id if placement is not None else "")
         return self._switch_off(tx, instance, "Server.InternalError", "The virtual machine ended unexpectedly")
 
     def _switch_off(self, tx: Tx, instance: Instance, code: str, detail: str = "") -> Any:

@@ -96,8 +96,13 @@ def describe_images(call: Call) -> dict[str, Any]:
     labels = tags.tags_of(call.tx, [image.id for image in found], "image")
     described = [_describe(call, image, labels.get(image.id, [])) for image in found]
     described = filters.apply(given.get("Filters"), _FILTERS, described, tags_of=lambda image: image["Tags"])
-    described, token = paging.page(call, described, key=lambda image: (image["CreationDate"], image["ImageId"]), minimum=1)
+    described, token = paging.page(call, described, key=_order, minimum=1)
     return {"Images": described, "NextToken": token}
+
+
+def _order(image: dict[str, Any]) -> tuple[bool, str, str]:
+    """Machines before the kernels and ramdisks that they are made of, then by age."""
+    return image["ImageType"] != "machine", image["CreationDate"], image["ImageId"]
 
 
 def describe_image_attribute(call: Call) -> dict[str, Any]:

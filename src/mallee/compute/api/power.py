@@ -79,7 +79,7 @@ def _start(call: Call, instance: Instance) -> None:
         launched_at=call.now,
         **(changes.NO_REASON | changes.because(rules.PENDING)),
     )
-    durable.wake(tx.everyone(), instance.id)
+    durable.wake(tx, instance.id)
 
 
 def _stop(call: Call, instance: Instance) -> None:
@@ -95,7 +95,7 @@ def _stop(call: Call, instance: Instance) -> None:
         transition_reason=rules.transition(call.now),
         **changes.because("Client.UserInitiatedShutdown"),
     )
-    durable.wake(call.tx.everyone(), instance.id)
+    durable.wake(call.tx, instance.id)
 
 
 def _stop_harder(call: Call, instance: Instance) -> None:
@@ -103,7 +103,7 @@ def _stop_harder(call: Call, instance: Instance) -> None:
     now = call.input.get("Force") or call.input.get("SkipOsShutdown")
     if instance.state == rules.STOPPING and now and not instance.force_off:
         changes.ask(call.tx, instance, force_off=True)
-        durable.wake(call.tx.everyone(), instance.id)
+        durable.wake(call.tx, instance.id)
 
 
 def _reboot(call: Call, instance: Instance) -> None:
@@ -121,4 +121,4 @@ def _terminate(call: Call, instance: Instance) -> None:
         transition_reason=rules.transition(call.now),
         **changes.because("Client.UserInitiatedShutdown"),
     )
-    durable.signal(tx.everyone(), instance.id, "terminate")
+    durable.signal(tx, instance.id, "terminate")

@@ -15,6 +15,7 @@ from mallee import durable
 from mallee.compute import changes, descriptions, instance_types, launching, records, rules
 from mallee.compute.instance_types import InstanceType
 from mallee.compute.launching import Request
+from mallee.compute.life import InstanceLife
 from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES, Image
 from mallee.ec2 import resources, tags, tokens
 from mallee.identity.call import Call
@@ -62,7 +63,7 @@ def run_instances(call: Call) -> dict[str, Any]:
     _write(call, launch, reservation_id, subnet, placed)
     _connect(call, launch, subnet, group_ids, placed)
     tokens.remember(call, token, {"reservation": reservation_id})
-    _start(call, placed)
+    durable.start_many(call.tx, InstanceLife.name, placed)
     return _answer(call, placed)
 
 
@@ -220,11 +221,6 @@ def _connect(call: Call, launch: Launch, subnet: Any, group_ids: list[str], plac
     private_ips = [asked.private_ip] if asked.private_ip else None
     made = interfaces.create_many(call.tx, call.settings, plan, list(placed), private_ips)
     tags.write_many(call.tx, [each.id for each in made], "network-interface", launch.labels["network-interface"])
-
-
-def _start(call: Call, placed: dict[str, str]) -> None:
-    for id in placed:
-        durable.start(call.tx.everyone(), "instance", id)
 
 
 def _once_more(call: Call, saved: dict[str, Any]) -> dict[str, Any]:
