@@ -25,6 +25,7 @@ import signal
 import socket
 import ssl
 import sys
+import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -44,7 +45,7 @@ from mallee.identity.authenticate import Authenticator, utc_now
 from mallee.identity.keys import Keyring
 from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
-from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx, migrate
+from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx
 
 log = logging.getLogger("mallee.cloud")
 
@@ -139,6 +140,8 @@ def prepare(settings: Settings) -> bool:
 
     What is there is left as it is, so that this runs at every start. Run by root, what belongs to the cloud is made by the
     user that the cloud will be."""
+    from mallee.store import migrate
+
     changed = _folders(settings)
     os.umask(0o077)
     with _as_owner(settings):
@@ -406,7 +409,8 @@ def run(home: Path, only_prepare: bool = False) -> None:
         return
     _raise_limits()
     sockets = _bind(settings)
-    prepare(settings)
+    _prepare_in_a_child(settings)
+    os.umask(0o077)
     pid = settings.run / "cloud.pid"
     pid.write_text(f"{os.getpid()}\n")
     _drop_privileges(settings)
@@ -419,6 +423,16 @@ def run(home: Path, only_prepare: bool = False) -> None:
             pid.unlink()
 
 
+def _prepare_in_a_child(settings: Settings) -> None:
+    """Migrations and certificates need libraries that the cloud then never needs again: they are loaded, and forgotten,
+    in a process of their own."""
+    child = os.fork()
+    if child == 0:
+        os._exit(_told(lambda: prepare(settings)))
+    if os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) != 0:
+        raise SystemExit(1)  # the child has said why
+
+
 REASONS = (CannotStart, SettingsError, StoreError, vault.VaultError, PortTaken, tls.CertificateError)
 
 
@@ -427,15 +441,22 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--home", type=Path, required=True)
     parser.add_argument("--prepare", action="store_true", help="prepare the home and the database, and end")
     given = parser.parse_args(arguments)
+    return _told(lambda: run(given.home, given.prepare))
+
+
+def _told(work: Callable[[], object]) -> int:
+    """An exit status; what prevented the work is said on standard error."""
     try:
-        run(given.home, given.prepare)
+        work()
     except REASONS as reason:
-        print(f"mallee cloud: {reason}", file=sys.stderr)
-        return 1
+        print(f"mallee cloud: {reason}", file=sys.stderr, flush=True)
     except OSError as reason:
-        print(f"mallee cloud: {_sentence(reason)}", file=sys.stderr)
-        return 1
-    return 0
+        print(f"mallee cloud: {_sentence(reason)}", file=sys.stderr, flush=True)
+    except Exception:
+        traceback.print_exc()
+    else:
+        return 0
+    return 1
 
 
 def _sentence(reason: OSError) -> str:

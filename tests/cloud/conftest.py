@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401 (its plugin would import it as the session ends, where CPython 3.11.2 trips over the depth)
 import pytest
 
 from mallee.store import Database, ManualClock, schema

@@ -33,6 +33,7 @@ from botocore.config import Config
 from mallee.cloud import Cloud, World, start_hooks
 from mallee.compute import projection
 from mallee.durable import Reconcilers, Runner
+from mallee.durable.records import NEXT_DUE
 from mallee.identity import setup, vault
 from mallee.identity.setup import Credentials
 from mallee.nodes.session import DirectTransport
@@ -126,19 +127,26 @@ class TestCloud:
 
     def _settle(self, rounds: int) -> None:
         for _ in range(rounds):
-            busy = bool(self.runner.run_until_idle())
-            busy = bool(self.reconcilers.run_until_idle()) or busy
-            for simulator in self.simulators:
-                busy = simulator.step() or busy
-            if not busy:
+            if self._work():
+                continue
+            self.reconcilers.run_all()
+            if not self._work():
                 return
         raise AssertionError(f"the cloud was not idle after {rounds} rounds")
+
+    def _work(self) -> bool:
+        """One turn of the machines and of every node; whether there was anything to do."""
+        busy = self.runner.run_until_idle() > 0
+        for simulator in self.simulators:
+            busy = simulator.step() or busy
+        return busy
 
     def _next_due(self) -> float | None:
         """Seconds until the next thing happens by itself."""
         now = self.clock.now()
         moments = [simulator.next_due() for simulator in self.simulators]
-        moments += [self.runner.next_due(), self.reconcilers.next_due()]
+        with self.database.reading() as tx:
+            moments.append(tx.value(NEXT_DUE))
         waits = [(moment - now).total_seconds() for moment in moments if moment is not None]
         return min((wait for wait in waits if wait > 0), default=None)
 
