@@ -1,0 +1,312 @@
+"""The edge of the node: the hypervisor's namespace, its one link to the machine, public addresses and the way out.
+
+    machine's own namespace          mle-<tag>-node                     mle-<tag>-<vpc>  (one per VPC)
+      mle-<tag>  198.18.x.y/31  ----  uplink  198.18.x.y+1   v-<vpc>  ----  igw  240.a.b.c
+
+What always holds:
+
+* Nothing addressed to the public pool takes the default route: an ``unreachable`` route stands behind it on both sides of the uplink.
+* What comes from a guest reaches no service of the machine itself, at whatever address: only answers pass, and the resolver's
+  questions, which come from the node's own address. This stands in a table of our own; the user's tables are not touched.
+* With egress "none" guests reach nothing outside; the machine reaches them. With "nat" the machine masquerades what comes from the
+  pool; it forwards for that purpose, and goes back to what it did before when the last cloud leaves it.
+
+The uplink's addresses come from 198.18.0.0/15 (RFC 2544, never routed on the internet) by the tag, those of the routers from
+240.0.0.0/4 by the VPC's number, which no VPC can contain and which never leave the node.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from mallee.fabric.document import Fault
+from mallee.node.config import NodeConfig
+from mallee.node.network.namespaces import Namespace, NetworkError, checked_tag, node_namespace
+from mallee.node.network.netlink import MAIN, UNREACHABLE, Address, Link, Route
+from mallee.node.network.ruleset import Applied, Chain, Ruleset, Set, Table
+
+UPLINK = "uplink"
+RESOLVER_PORT = 10053
+_MACHINE_MAC, _NODE_MAC = "02:00:00:00:02:01", "02:00:00:00:02:02"
+_STATE = Path("/run/mallee")
+
+
+def machine_link(tag: str) -> str:
+    return f"mle-{checked_tag(tag)}"
+
+
+def machine_address(tag: str) -> str:
+    """The machine's end of the uplink: where guests see the machine's own connections come from."""
+    return str(ipaddress.IPv4Address("198.18.0.0") + 2 * int(checked_tag(tag), 16))
+
+
+def node_address(tag: str) -> str:
+    return str(ipaddress.IPv4Address(machine_address(tag)) + 1)
+
+
+def router_address(vni: int) -> str:
+    """The address of a VPC's router on its link to the node."""
+    return str(ipaddress.IPv4Address("240.0.0.0") + vni)
+
+
+@dataclass(frozen=True, slots=True)
+class PublicAddress:
+    address: str
+    link: str  # v-…
+    router: str
+
+
+class Edge:
+    def __init__(self, config: NodeConfig, machine: Namespace) -> None:
+        self.config = config
+        self.machine = machine
+        self.node = Namespace(node_namespace(config.tag))
+        self.link = machine_link(config.tag)
+        self._machine_rules = Applied(machine)
+        self._node_rules = Applied(self.node)
+        self.pools = config.public_pool
+        self._metric = 0xF0000000 + int(config.tag, 16)  # behind every route of others, and telling two clouds' apart
+
+    # ---------------------------------------------------------------------------------------------- the node's namespace
+
+    def ensure(self) -> None:
+        """The node's namespace, its link to the machine and the guards of both ends; leaves alone what is right."""
+        made = self.node.create()
+        settings = {"ipv4__ip_forward": 1, "ipv6__conf__all__disable_ipv6": 1, "ipv6__conf__default__disable_ipv6": 1}
+        settings |= {"ipv4__conf__all__rp_filter": 0, "ipv4__conf__default__rp_filter": 1}
+        settings |= {"ipv4__conf__all__send_redirects": 0, "ipv4__conf__default__send_redirects": 0}
+        self.node.set(**settings)
+        links = self.node.netlink.links()
+        if made or not links["lo"].up:
+            self.node.netlink.change_link(links["lo"].index, up=True)
+        outer = self.machine.netlink.link(self.link)
+        if UPLINK not in links or outer is None:
+            self.node.netlink.delete_link(UPLINK)
+            self.machine.netlink.delete_link(self.link)
+            with self.node.opened() as there:
+                self.machine.netlink.add_veth(self.link, UPLINK, there, _MACHINE_MAC, _NODE_MAC, self.config.mtu)
+        self._guard()  # before the link is up
+        outer, inner = self._required(self.machine, self.link), self._required(self.node, UPLINK)
+        self.machine.set_link(self.link, conf__rp_filter=0, conf__send_redirects=0)
+        with self.machine.inside():
+            Path(f"/proc/sys/net/ipv6/conf/{self.link}/disable_ipv6").write_text("1")
+        for namespace, link, address in (
+            (self.machine, outer, machine_address(self.config.tag)),
+            (self.node, inner, node_address(self.config.tag)),
+        ):
+            wanted = Address(link.index, address, 31)
+            if wanted not in namespace.netlink.addresses():
+                namespace.netlink.add_address(wanted)
+            if not link.up:
+                namespace.netlink.change_link(link.index, up=True)
+
+    @staticmethod
+    def _required(namespace: Namespace, name: str) -> Link:
+        link = namespace.netlink.link(name)
+        if link is None:
+            raise NetworkError(f"the link {name} vanished from {namespace.name or 'the machine'}")
+        return link
+
+    # ------------------------------------------------------------------------------------------------------------ guards
+
+    def _guard(self) -> None:
+        self._machine_rules.verify()
+        self._machine_rules.apply(self._machine_ruleset(self.pools))
+        self._node_rules.verify()
+        self._node_rules.apply(self._node_ruleset(self.pools))
+
+    def _pool_set(self, pools: tuple[str, ...]) -> Set:
+        return Set("type ipv4_addr; flags interval; auto-merge;", dict.fromkeys(pools, ""))
+
+    def _machine_ruleset(self, pools: tuple[str, ...]) -> Ruleset:
+        link, nat = self.link, self.config.egress == "nat"
+        resolver = (
+            f'iifname "{link}" ip saddr {node_address(self.config.tag)} ip daddr {machine_address(self.config.tag)} '
+            f"meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept"
+        )
+        answers = f'iifname "{link}" ct state established,related accept'
+        table = Table("inet", f"mallee_{self.config.tag}", sets={"pool": self._pool_set(pools)})
+        table.counters = {"refused-machine": None, "refused-forward": None}
+        table.chains = {
+            # before the address translation of others, which could lead a guest to a service published by a container
+            "arriving": Chain(
+                [answers, *([resolver] if nat else []), f'iifname "{link}" fib daddr type local counter name "refused-machine" drop'],
+                "type filter hook prerouting priority -150; policy accept;",
+            ),
+            "input": Chain(
+                [answers, *([resolver] if nat else []), f'iifname "{link}" counter name "refused-machine" drop'],
+                "type filter hook input priority -5; policy accept;",
+            ),
+            "forward": Chain(
+                [f'iifname "{link}" ip saddr != @pool counter name "refused-forward" drop', f'meta nfproto ipv6 iifname "{link}" drop']
+                + ([] if nat else [f'iifname "{link}" drop', f'oifname "{link}" drop']),
+                "type filter hook forward priority -5; policy accept;",
+            ),
+        }
+        if nat:
+            table.chains["leaving"] = Chain(
+                [f'ip saddr @pool oifname != "{link}" masquerade'], "type nat hook postrouting priority 100; policy accept;"
+            )
+        return Ruleset([table])
+
+    def _node_ruleset(self, pools: tuple[str, ...]) -> Ruleset:
+        machine, node = machine_address(self.config.tag), node_address(self.config.tag)
+        table = Table("inet", "edge", sets={"pool": self._pool_set(pools)})
+        table.counters = {"refused": None}
+        table.chains = {
+            "input": Chain(['iifname "v-*" counter name "refused" drop'], "type filter hook input priority 0; policy accept;"),
+            "forward": Chain(
+                [
+                    "ct state established,related accept",
+                    'iifname "v-*" oifname "v-*" ip saddr @pool ip daddr @pool accept',
+                    f'iifname "v-*" oifname "{UPLINK}" ip saddr 240.0.0.0/4 ip daddr {machine} th dport {RESOLVER_PORT} accept',
+                    f'iifname "v-*" oifname "{UPLINK}" ip daddr {{ 240.0.0.0/4, 169.254.0.0/16, {machine} }} counter name "refused" drop',
+                    f'iifname "v-*" oifname "{UPLINK}" ip saddr @pool accept',
+                    f'iifname "{UPLINK}" oifname "v-*" ip daddr @pool accept',
+                ],
+                "type filter hook forward priority 0; policy drop;",
+            ),
+            "leaving": Chain(
+                [f'ip saddr 240.0.0.0/4 oifname "{UPLINK}" snat ip to {node}'], "type nat hook postrouting priority 100; policy accept;"
+            ),
+        }
+        return Ruleset([table])
+
+    # -------------------------------------------------------------------------------------------- pools and public addresses
+
+    def apply(self, pools: tuple[str, ...], routers: dict[str, str], addresses: list[PublicAddress]) -> list[Fault]:
+        """Routes of the pool, of every router (link -> its address) and public address, and the way out."""
+        faults: list[Fault] = []
+        if pools != self.pools:
+            self.pools = pools
+            self._guard()
+        usable = self._apply_machine_routes(pools, faults)
+        node = self.node.netlink
+        links = node.links()
+        wanted = {Route(pool, kind=UNREACHABLE, metric=self._metric) for pool in pools}
+        wanted |= {Route(f"{address}/32", links[link].index) for link, address in routers.items() if link in links}
+        for public in addresses:
+            if public.link in links:
+                wanted.add(Route(f"{public.address}/32", links[public.link].index, via=public.router))
+        if self.config.egress == "nat":
+            wanted.add(Route("0.0.0.0/0", links[UPLINK].index, via=machine_address(self.config.tag)))
+        else:
+            wanted.add(Route("0.0.0.0/0", kind=UNREACHABLE, metric=self._metric))
+        self._reconcile(self.node, node.routes(), wanted)
+        if usable and self.config.egress == "nat":
+            self._forwarding().enable(self.config.tag)
+        return faults
+
+    def _apply_machine_routes(self, pools: tuple[str, ...], faults: list[Fault]) -> bool:
+        link = self._required(self.machine, self.link)
+        everything = self.machine.netlink.routes(None)
+        ours = {route for route in everything if self._is_ours(route, link.index)}
+        others = [route for route in everything - ours if route.table == MAIN and route.to != "0.0.0.0/0"]
+        wanted: set[Route] = set()
+        for pool in pools:
+            network = ipaddress.ip_network(pool)
+            clash = next((route for route in others if ipaddress.ip_network(route.to).overlaps(network)), None)
+            if clash is not None:
+                faults.append(self._clash(pool, clash))
+                continue
+            wanted.add(Route(pool, link.index, via=node_address(self.config.tag), source=machine_address(self.config.tag)))
+            wanted.add(Route(pool, kind=UNREACHABLE, metric=self._metric))
+        self._reconcile(self.machine, ours, wanted)
+        return bool(wanted)
+
+    def _clash(self, pool: str, route: Route) -> Fault:
+        names = {link.index: link.name for link in self.machine.netlink.links().values()}
+        through = f" through {names[route.index]}" if route.index in names else ""
+        return Fault(
+            code="public-pool-routed",
+            subject=self.config.node_id,
+            cause=f"The public pool {pool} overlaps {route.to}, which this machine already routes{through}.",
+            remedy="Choose another public_pool in config.toml and start Mallee again, or remove that route.",
+        )
+
+    def _is_ours(self, route: Route, index: int) -> bool:
+        if route.table != MAIN:
+            return False
+        return route.index == index or (route.kind == UNREACHABLE and route.metric == self._metric)
+
+    def _reconcile(self, namespace: Namespace, actual: set[Route], wanted: set[Route]) -> None:
+        for route in sorted(wanted - actual):
+            namespace.netlink.add_route(route)
+        kept = {(route.to, route.metric) for route in wanted}
+        for route in actual - wanted:
+            if (route.to, route.metric) not in kept and route.kind in (1, UNREACHABLE) and route.protocol == 77:
+                namespace.netlink.delete_route(route)
+
+    def machine_routes(self) -> set[Route]:
+        link = self.machine.netlink.link(self.link)
+        return {route for route in self.machine.netlink.routes(None) if self._is_ours(route, link.index if link else -1)}
+
+    # ---------------------------------------------------------------------------------------------------------- teardown
+
+    def _forwarding(self) -> Forwarding:
+        return Forwarding(self.machine)
+
+    def teardown(self) -> None:
+        """Removes both ends, the routes, the tables and the namespace, and gives the machine its forwarding back."""
+        self.machine.netlink.delete_link(self.link)
+        for route in self.machine_routes():
+            self.machine.netlink.delete_route(route)
+        self._machine_rules.remove([("inet", f"mallee_{self.config.tag}")])
+        self._forwarding().restore(self.config.tag)
+        self.node.delete()
+
+
+class Forwarding:
+    """The machine's ip_forward: switched on by the first cloud that needs it, put back when the last such cloud leaves.
+
+    The former value, the boot it belongs to and the clouds that need forwarding stand in a file under /run/mallee, which all
+    clouds of the machine share.
+    """
+
+    def __init__(self, machine: Namespace) -> None:
+        self.machine = machine
+        self.path = _STATE / f"forwarding{'-' + machine.name if machine.name else ''}"
+
+    def _read(self) -> tuple[int, set[str]] | None:
+        try:
+            boot, former, *tags = self.path.read_text().split()
+        except (FileNotFoundError, ValueError):
+            return None
+        return (int(former), set(tags)) if boot == _boot_id() else None
+
+    def _write(self, former: int, tags: set[str]) -> None:
+        self.path.parent.mkdir(mode=0o755, exist_ok=True)
+        fresh = self.path.with_suffix(f".{os.getpid()}")
+        fresh.write_text(" ".join([_boot_id(), str(former), *sorted(tags)]) + "\n")
+        fresh.replace(self.path)
+
+    def enable(self, tag: str) -> None:
+        known = self._read()
+        former, tags = known or (self.machine.get("ipv4/ip_forward"), set())
+        if tag not in tags:
+            self._write(former, tags | {tag})
+        self.machine.set(ipv4__ip_forward=1)
+
+    def restore(self, tag: str) -> None:
+        known = self._read()
+        if known is None:
+            self.path.unlink(missing_ok=True)
+            return
+        former, tags = known
+        if tags - {tag}:
+            self._write(former, tags - {tag})
+            return
+        if tag in tags:
+            self.machine.set(ipv4__ip_forward=former)
+        self.path.unlink(missing_ok=True)
+        try:
+            self.path.parent.rmdir()
+        except OSError:
+            pass
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
