@@ -38,6 +38,9 @@ class Reconciler:
     on: tuple[str, ...]
     function: Function
 
+    def __call__(self, database: Database, clock: Clock) -> None:
+        self.function(database, clock)
+
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:

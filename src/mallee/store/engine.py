@@ -30,12 +30,13 @@ BUSY_TIMEOUT = 15.0
 class Session:
     """One connection to the database, in the hands of one transaction at a time."""
 
-    __slots__ = ("_lazy", "dbapi", "plain", "scoped")
+    __slots__ = ("_lazy", "_pooled", "dbapi", "plain", "scoped")
 
-    def __init__(self, plain: Connection, scoped: Connection, dbapi: Any) -> None:
+    def __init__(self, plain: Connection, scoped: Connection, pooled: Any) -> None:
         self.plain = plain
         self.scoped = scoped
-        self.dbapi = dbapi
+        self._pooled = pooled  # SQLAlchemy's handle: closed by itself, or the collector finds a dead connection in it
+        self.dbapi = pooled.dbapi_connection
         self._lazy = False
 
     def command(self, sql: str) -> Any:
@@ -43,7 +44,7 @@ class Session:
 
     def close(self) -> None:
         try:
-            self.dbapi.close()
+            self._pooled.close()
         except Exception:
             pass  # it is being thrown away: there is nobody to tell
 
@@ -73,7 +74,7 @@ class Engine:
             self._prepare(raw.dbapi_connection)
         except Exception as error:
             raise translate(error) from error
-        return Session(Connection(self._plain, connection=raw), Connection(self._scoped, connection=raw), raw.dbapi_connection)
+        return Session(Connection(self._plain, connection=raw), Connection(self._scoped, connection=raw), raw)
 
     def begin(self, sql: str) -> Session:
         """A session, idle or new, with a transaction begun. A connection that died while idle is replaced."""
