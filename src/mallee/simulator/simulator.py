@@ -373,6 +373,8 @@ class Simulator:
         self._mark(guest)
         if guest.gone and guest.doing not in ("", "remove"):
             guest.abandon()
+        if guest.doing == "stop" and guest.wanted.force_off:
+            guest.due = now
         while guest.id in self._guests:
             if guest.ready_due is not None and guest.ready_due <= now:
                 self._ready(guest, now)
