@@ -207,7 +207,7 @@ def test_a_taken_address_is_refused(sqlite_cloud):
 def test_a_launch_that_the_node_cannot_make_ends_with_its_reason(sqlite_cloud):
     cloud = sqlite_cloud
     for simulator in cloud.simulators:
-        simulator.troubles.plan("disk-full")
+        simulator.troubles.arm("disk-full")
     (instance,) = _run(cloud)["Instances"]
     cloud.run()
     ec2 = cloud.client("ec2")
