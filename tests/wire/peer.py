@@ -15,7 +15,7 @@ from botocore.parsers import create_parser
 from botocore.serialize import create_serializer
 
 from mallee import wire
-from mallee.wire.services import model_file
+from mallee.wire.catalogue import model_file
 
 # Every service with each protocol that it speaks.
 SPOKEN = [(entry.name, protocol) for entry in wire.services.entries for protocol in entry.protocols]

@@ -15,13 +15,12 @@ from typing import Any
 
 from mallee.wire import times
 from mallee.wire.errors import AwsError
-from mallee.wire.message import Headers, Request, unquoted
+from mallee.wire.message import Headers, Request, header_value, unquoted
 from mallee.wire.model import Member, Operation, Shape
 from mallee.wire.reading import Reader, Unreadable, text_reader
 from mallee.wire.xmlout import text_formatter
 
 _QUOTED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^,]*))(?:,|$)')
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class RequestBinding:
@@ -185,10 +184,10 @@ class ResponseBinding:
                 continue
             if name in self.headers:
                 header, formatter = self.headers[name]
-                headers.append((header, _clean(formatter(value))))
+                headers.append((header, header_value(formatter(value))))
             elif name in self.prefixes:
                 for key, text in value.items():
-                    headers.append(((self.prefixes[name] + key.lower()).encode("latin-1", "replace"), _clean(text)))
+                    headers.append((header_value(self.prefixes[name] + key.lower()), header_value(text)))
             elif name == self.code_member:
                 code = value
             elif name in self.body_members:
@@ -196,11 +195,6 @@ class ResponseBinding:
             else:
                 raise KeyError(name)
         return code, rest
-
-
-def _clean(text: str) -> bytes:
-    """A header's value; line breaks and other controls, which would forge headers, become spaces."""
-    return _CONTROL.sub(" ", text).encode("utf-8", "replace")
 
 
 def _plain(value: Any) -> str:

@@ -6,6 +6,7 @@ whose input streams (`Route.streams`), whatever object the server gives the hand
 
 from __future__ import annotations
 
+import re
 from typing import Any, TypeAlias
 from urllib.parse import unquote
 
@@ -16,6 +17,7 @@ Response: TypeAlias = tuple[int, Headers, Any]
 FORM = b"application/x-www-form-urlencoded"
 # Codes that cannot stand for a separator, replaced in the whole text at once, which spares most fields a decoding of their own.
 _COMMON = (("+", " "), ("%20", " "), ("%2F", "/"), ("%3A", ":"), ("%2C", ","), ("%22", '"'), ("%7B", "{"), ("%7D", "}"))
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 MOST_FIELDS = 100_000
 
 
@@ -91,6 +93,11 @@ def pairs(text: bytes) -> list[tuple[str, str]]:
         return found
     except UnicodeDecodeError:
         raise AwsError("MalformedQueryString", "The request is not valid UTF-8", status=400) from None
+
+
+def header_value(text: str) -> bytes:
+    """Text as a header's value; line breaks and other controls, which would forge headers, become spaces."""
+    return _CONTROL.sub(" ", text).encode("utf-8", "replace")
 
 
 def unquoted(segment: str) -> str:

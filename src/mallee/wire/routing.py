@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from mallee.wire.bindings import rest_query
+from mallee.wire.catalogue import Entry, Service, Services, services
 from mallee.wire.errors import AwsError
 from mallee.wire.message import Request, Response
 from mallee.wire.model import Operation
 from mallee.wire.paths import virtual_bucket
 from mallee.wire.protocols import PROTOCOLS, Protocol
-from mallee.wire.services import Entry, Service, Services, services
 
 _SCOPE = re.compile(rb"Credential=\s*[^/,\s]{1,256}/\d{8}/[^/,\s]{1,128}/([A-Za-z0-9_-]{1,64})/aws4_request")
 _SCOPE_QUERY = re.compile(rb"(?:^|&)X-Amz-Credential=[^&]{1,512}?(?:%2F|/)aws4_request(?:&|$)", re.IGNORECASE)
@@ -48,7 +48,8 @@ class Route:
         return self.protocol.respond(self, output, request_id)
 
     def error(self, error: AwsError, request_id: str) -> Response:
-        return self.protocol.error(self.service, self.version, None, error, request_id)
+        response = self.protocol.error(self.service, self.version, self.params, error, request_id)
+        return bodiless(response) if self.operation.http.get("method") == "HEAD" else response
 
     def unsupported(self) -> AwsError:
         """The error for an operation that the model has and Mallee does not."""
@@ -60,6 +61,12 @@ class Route:
         shape = self.operation.input
         payload = shape.traits.get("payload") if shape is not None else None
         return payload is not None and shape is not None and bool(shape.members[payload].traits.get("streaming"))
+
+
+def bodiless(response: Response) -> Response:
+    """The answer to HEAD, whose errors only their status tells."""
+    status, headers, _ = response
+    return status, [header for header in headers if header[0] != b"content-type"], b""
 
 
 @dataclass(slots=True)
@@ -103,8 +110,9 @@ class Router:
         except AwsError:
             form = request.header(b"authorization") is None or request.is_form
             protocol = "query" if form else "rest-xml"
-            return PROTOCOLS[protocol].error(None, "", request, error, request_id)
-        return address.protocol.error(address.service, address.version, request, error, request_id)
+            return PROTOCOLS[protocol].error(None, "", None, error, request_id)
+        response = address.protocol.error(address.service, address.version, address.params, error, request_id)
+        return bodiless(response) if request.method == "HEAD" else response
 
     def address(self, request: Request) -> Address:
         path = request.raw_path

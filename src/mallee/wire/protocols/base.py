@@ -15,8 +15,8 @@ from mallee.wire.output import OutputError, misfit
 from mallee.wire.reading import Unreadable
 
 if TYPE_CHECKING:
+    from mallee.wire.catalogue import Service
     from mallee.wire.routing import Route
-    from mallee.wire.services import Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,9 +77,8 @@ class Protocol:
     def write(self, route: Route, output: dict[str, Any], request_id: str) -> Response:
         raise NotImplementedError
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
+        """``service`` is None when the request named none; ``params`` as in `Route`."""
         raise NotImplementedError
 
 

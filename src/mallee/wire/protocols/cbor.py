@@ -14,8 +14,8 @@ from mallee.wire.reading import Reader
 from mallee.wire.values import ValueReaders
 
 if TYPE_CHECKING:
+    from mallee.wire.catalogue import Service
     from mallee.wire.routing import Route
-    from mallee.wire.services import Service
 
 
 class CborProtocol(Protocol):
@@ -36,9 +36,7 @@ class CborProtocol(Protocol):
             raise KeyError(next(iter(output)))
         return 200, _headers(request_id), bytes(body)
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
         members = what.shape.members if what.shape is not None else {}
         message_name = next((m.wire_name for name, m in members.items() if name.lower() == "message"), "message")

@@ -6,15 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 from mallee.wire import times
 from mallee.wire.errors import AwsError
-from mallee.wire.message import Request, Response
+from mallee.wire.message import Response
 from mallee.wire.model import Model, Operation
 from mallee.wire.protocols.base import told
 from mallee.wire.protocols.query import QueryProtocol, namespace, write_fields
 from mallee.wire.xmlout import DECLARATION, Writer, XmlWriters, escaped
 
 if TYPE_CHECKING:
+    from mallee.wire.catalogue import Service
     from mallee.wire.routing import Route
-    from mallee.wire.services import Service
 
 _TYPE = (b"content-type", b"text/xml;charset=UTF-8")
 
@@ -39,9 +39,7 @@ class Ec2Protocol(QueryProtocol):
         parts.append(f"</{name}Response>\n")
         return 200, [_TYPE, (b"x-amzn-requestid", request_id.encode())], "".join(parts).encode()
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
         parts = [
             f"{DECLARATION}<Response><Errors><Error><Code>{escaped(what.code)}</Code><Message>{escaped(what.message)}</Message>"

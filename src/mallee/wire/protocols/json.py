@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from mallee.wire import jsonbody
 from mallee.wire.errors import AwsError
-from mallee.wire.message import Headers, Request, Response
+from mallee.wire.message import Headers, Request, Response, header_value
 from mallee.wire.model import Model, Operation
 from mallee.wire.protocols import events
 from mallee.wire.protocols.base import Protocol, Told, told
@@ -18,8 +18,8 @@ from mallee.wire.reading import Reader
 from mallee.wire.values import ValueReaders
 
 if TYPE_CHECKING:
+    from mallee.wire.catalogue import Service
     from mallee.wire.routing import Route
-    from mallee.wire.services import Service
 
 
 class JsonProtocol(Protocol):
@@ -48,12 +48,9 @@ class JsonProtocol(Protocol):
         write: jsonbody.Plain = operation.compiled("json output", _writer)
         return 200, [*headers, self._type(route.service, route.params)], jsonbody.encode(write(output))
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
-        asked = request.header(b"content-type") if request is not None else None
-        headers: Headers = [(b"x-amzn-requestid", request_id.encode()), self._type(service, asked)]
+        headers: Headers = [(b"x-amzn-requestid", request_id.encode()), self._type(service, params)]
         headers += query_error(service, what)
         return what.status, headers, jsonbody.encode(error_body(what, service, typed=True))
 
@@ -83,7 +80,7 @@ def query_error(service: Service | None, what: Told) -> Headers:
     if service is None or not service.entry.query_compatible:
         return []
     told_as = f"{what.code};{'Sender' if what.sender else 'Receiver'}"
-    return [(b"x-amzn-query-error", told_as.encode("latin-1", "replace"))]
+    return [(b"x-amzn-query-error", header_value(told_as))]
 
 
 def error_body(what: Told, service: Service | None, *, typed: bool) -> dict[str, Any]:

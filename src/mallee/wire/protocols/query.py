@@ -14,8 +14,8 @@ from mallee.wire.reading import Reader
 from mallee.wire.xmlout import DECLARATION, Put, Writer, XmlWriters, escaped
 
 if TYPE_CHECKING:
+    from mallee.wire.catalogue import Service
     from mallee.wire.routing import Route
-    from mallee.wire.services import Service
 
 _TYPE = (b"content-type", b"text/xml")
 
@@ -54,9 +54,7 @@ class QueryProtocol(Protocol):
         parts.append(f"<ResponseMetadata><RequestId>{request_id}</RequestId></ResponseMetadata></{name}Response>\n")
         return 200, [_TYPE, (b"x-amzn-requestid", request_id.encode())], "".join(parts).encode()
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
         xmlns = (
             escaped(namespace(service, version))

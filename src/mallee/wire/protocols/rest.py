@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from mallee.wire import jsonbody, times, xmlin
 from mallee.wire.bindings import RequestBinding, ResponseBinding, rest_query
 from mallee.wire.errors import AwsError
-from mallee.wire.message import Headers, Request, Response
+from mallee.wire.message import Headers, Request, Response, header_value
 from mallee.wire.model import Model, Operation
 from mallee.wire.protocols import events
 from mallee.wire.protocols.base import Protocol, Told, told
@@ -18,8 +18,8 @@ from mallee.wire.values import ValueReaders
 from mallee.wire.xmlout import DECLARATION, Writer, XmlWriters, escaped
 
 if TYPE_CHECKING:
+    from mallee.wire.catalogue import Service
     from mallee.wire.routing import Route
-    from mallee.wire.services import Service
 
 
 class RestProtocol(Protocol):
@@ -114,9 +114,7 @@ class RestXmlProtocol(RestProtocol):
         write(value, parts.append)
         return "".join(parts).encode()
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
         if service is not None and service.name != "s3":
             return self._wrapped(service, version, what, request_id)
@@ -221,14 +219,12 @@ class RestJsonProtocol(RestProtocol):
     def write_body(self, route: Route, value: dict[str, Any]) -> bytes:
         return jsonbody.encode(route.operation.compiled("json output", _json_writer)(value))
 
-    def error(
-        self, service: Service | None, version: str, request: Request | None, error: AwsError, request_id: str
-    ) -> Response:
+    def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
         headers: Headers = [
             (b"content-type", b"application/json"),
             (b"x-amzn-requestid", request_id.encode()),
-            (b"x-amzn-errortype", what.kind.encode("latin-1", "replace")),
+            (b"x-amzn-errortype", header_value(what.kind)),
         ]
         return what.status, headers, jsonbody.encode(error_body(what, service, typed=False))
 
