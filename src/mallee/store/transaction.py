@@ -203,7 +203,8 @@ class Tx:
         statement = table.info.get("insert_if_free")
         engine = self._work.engine
         if statement is None or not isinstance(statement, engine.insert_if_free):
-            statement = table.info["insert_if_free"] = engine.insert_if_free(table).on_conflict_do_nothing()
+            statement = engine.insert_if_free(table).on_conflict_do_nothing()
+            statement = table.info["insert_if_free"] = statement.execution_options(preserve_rowcount=True)
         if self._run(statement, row).rowcount != 1:
             return False
         if found.journaled:
