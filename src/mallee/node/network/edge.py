@@ -113,9 +113,7 @@ class Edge:
     # ------------------------------------------------------------------------------------------------------------ guards
 
     def _guard(self) -> None:
-        self._machine_rules.verify()
         self._machine_rules.apply(self._machine_ruleset(self.pools))
-        self._node_rules.verify()
         self._node_rules.apply(self._node_ruleset(self.pools))
 
     def _pool_set(self, pools: tuple[str, ...]) -> Set:

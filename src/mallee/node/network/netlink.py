@@ -379,7 +379,7 @@ class Netlink:
 
 def _ends(payload: bytes) -> set[bytes]:
     """The addresses of both directions of a tracked connection."""
-    found = set()
+    found: set[bytes] = set()
     for kind, direction in _attributes(payload[4:]):
         if kind in (1, 2):
             inner = dict(_attributes(dict(_attributes(direction)).get(1, b"")))

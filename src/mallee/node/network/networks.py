@@ -10,13 +10,16 @@ from __future__ import annotations
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 
 from mallee.fabric.document import Desired, Fault, Guest, Network, Port
 from mallee.node.config import NodeConfig
 from mallee.node.network import firewall
 from mallee.node.network.edge import Edge, PublicAddress, router_address
+from mallee.node.network.names import Names
 from mallee.node.network.namespaces import (
     Namespace,
     NetworkError,
@@ -29,8 +32,11 @@ from mallee.node.network.namespaces import (
 )
 from mallee.node.network.routers import Router
 from mallee.node.network.ruleset import Applied
+from mallee.node.network.services import Services
 
 log = logging.getLogger(__name__)
+
+_LOOK_AGAIN_AFTER = 30.0  # seconds after which an unchanged network is compared with the host once more
 
 
 @dataclass(slots=True)
@@ -40,7 +46,8 @@ class Vpc:
     router: Router
     rules: Applied
     network: Network | None = None
-    public: dict[str, str] = field(default_factory=dict)  # private -> public address, as last applied
+    applied_at: float = 0.0
+    identity: int = 0  # of the namespace that it was applied to
 
 
 class Networks:
@@ -49,9 +56,12 @@ class Networks:
     def __init__(self, config: NodeConfig, machine: str | None = None) -> None:
         self.config = config
         self.edge = Edge(config, Namespace(machine))
+        self.names = Names(config, self.edge.machine)
+        self.services = Services(config)
         self._lock = threading.RLock()
         self._vpcs: dict[str, Vpc] = {}
         self._ports: dict[str, tuple[str, Port]] = {}
+        self._guests: dict[str, Guest] = {}
 
     # ------------------------------------------------------------------------------------------------------ the document
 
@@ -68,24 +78,29 @@ class Networks:
                 return faults
             guests = {guest.id: guest for guest in desired.guests}
             self._ports = {port.id: (network.id, port) for network in desired.networks for port in network.ports}
+            self._guests = guests
             wanted = {network.id: network for network in desired.networks}
             for vpc_id in self._present() - wanted.keys():
-                self._attempt(faults, vpc_id, lambda vpc_id=vpc_id: self._remove(vpc_id))
+                self._attempt(faults, vpc_id, partial(self._remove, vpc_id))
             for network in desired.networks:
-                self._attempt(faults, network.id, lambda network=network: self._apply_network(network, guests))
+                if self._attempt(faults, network.id, partial(self._apply_network, network, guests)):
+                    self._attempt(faults, network.id, partial(self._apply_names, network), "names-failed")
             self._attempt(faults, self.config.node_id, lambda: faults.extend(self._apply_edge(desired)))
+            self._attempt(faults, self.config.node_id, self.names.ensure_machine, "names-failed")
+            self.services.keep(set(self._ports), {port.guest_id for _, port in self._ports.values()})
             return faults
 
-    def _attempt(self, faults: list[Fault], subject: str, work: Callable[[], object]) -> bool:
+    def _attempt(self, faults: list[Fault], subject: str, work: Callable[[], object], code: str = "network-failed") -> bool:
         try:
             work()
         except (NetworkError, OSError, ValueError) as error:
-            log.warning("network of %s: %s", subject, error)
+            log.warning("%s of %s: %s", code, subject, error)
+            what = {"network-failed": "set up the network", "names-failed": "run the resolver"}[code]
             faults.append(
                 Fault(
-                    code="network-failed",
+                    code=code,
                     subject=subject,
-                    cause=f"The node could not set up the network of {subject}: {error}.",
+                    cause=f"The node could not {what} of {subject}: {error}.",
                     remedy="It is tried again by itself. If it stays, see log/node.log, and what `mallee doctor` finds on the host.",
                 )
             )
@@ -106,12 +121,21 @@ class Networks:
 
     def _apply_network(self, network: Network, guests: dict[str, Guest]) -> None:
         vpc = self._vpc(network.id)
-        vpc.router.prepare()
-        vpc.rules.verify()
-        vpc.rules.apply(firewall.ruleset(network))
-        vpc.router.connect(network)
-        self._forget_connections(vpc, network)
-        vpc.network = network
+        if vpc.network != network or not self._is_fresh(vpc):
+            vpc.router.prepare()
+            vpc.rules.apply(firewall.ruleset(network))
+            vpc.router.connect(network)
+            self._forget_connections(vpc, network)
+            vpc.network, vpc.applied_at, vpc.identity = network, time.monotonic(), vpc.router.namespace.identity()
+        self.services.update(network, vpc.router.namespace, guests)
+
+    @staticmethod
+    def _is_fresh(vpc: Vpc) -> bool:
+        """Whether what was applied is recent enough to be taken for what is."""
+        return vpc.identity == vpc.router.namespace.identity() and time.monotonic() - vpc.applied_at < _LOOK_AGAIN_AFTER
+
+    def _apply_names(self, network: Network) -> None:
+        self.names.ensure(network, self._vpc(network.id).router.namespace)
 
     def _forget_connections(self, vpc: Vpc, network: Network) -> None:
         """Cuts what was tracked for addresses that have gone or changed hands."""
@@ -133,6 +157,8 @@ class Networks:
 
     def _remove(self, vpc_id: str) -> None:
         vpc = self._vpc(vpc_id)
+        self.services.remove(vpc_id)
+        self.names.remove(vpc_id, vpc.router.namespace)
         vpc.router.remove()
         del self._vpcs[vpc_id]
 
@@ -143,6 +169,8 @@ class Networks:
         with self._lock:
             vpc, port = self._port(port_id)
             vpc.router.adopt(port, ifname)
+            if vpc.network is not None:
+                self.services.update(vpc.network, vpc.router.namespace, self._guests)
 
     def drop_port(self, port_id: str) -> None:
         """Unplugs a port: its link and what was tracked for it. The port itself goes when the document no longer has it."""
@@ -187,10 +215,16 @@ class Networks:
 
     # ---------------------------------------------------------------------------------------------------------- teardown
 
+    def close(self) -> None:
+        """Ends what this agent answers; everything else on the host stays and goes on."""
+        self.services.stop()
+
     def teardown(self) -> None:
-        """Removes everything that bears the tag from this host."""
+        """Removes everything that bears the tag from this host, and ends."""
         with self._lock:
             for vpc_id in self._present():
                 self._remove(vpc_id)
             self._ports = {}
+            self.names.teardown()
             self.edge.teardown()
+            self.close()

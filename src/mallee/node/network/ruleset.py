@@ -12,12 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import json
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mallee.node.network.namespaces import Namespace, NetworkError
 
 _MARKER = "applied-"
+_VERIFY_EVERY = 30.0  # seconds between two looks at what the namespace really has
 
 
 @dataclass(slots=True)
@@ -143,10 +146,13 @@ class Applied:
     def __init__(self, namespace: Namespace) -> None:
         self._namespace = namespace
         self._ruleset: Ruleset | None = None
+        self._identity = 0
+        self._verified = 0.0
         self.wholes = 0  # how often the whole was replaced, and
         self.differences = 0  # how often a difference sufficed
 
     def apply(self, new: Ruleset) -> None:
+        self._verify()
         if self._ruleset is None and self.live_digest(new.tables[0]) == new.digest():
             self._ruleset = new
             return
@@ -168,10 +174,17 @@ class Applied:
         self._ruleset = new
         self.wholes += 1
 
-    def verify(self) -> None:
-        """Forgets what was applied when the namespace no longer bears its mark, so that the next ``apply`` replaces it."""
-        if self._ruleset is not None and self.live_digest(self._ruleset.tables[0]) != self._ruleset.digest():
+    def _verify(self) -> None:
+        """Forgets what was applied when the namespace no longer bears its mark, so that the whole replaces what is there."""
+        identity, now = self._namespace.identity(), time.monotonic()
+        if identity != self._identity:
             self._ruleset = None
+        elif self._ruleset is not None and now - self._verified > _VERIFY_EVERY:
+            if self.live_digest(self._ruleset.tables[0]) != self._ruleset.digest():
+                self._ruleset = None
+        else:
+            return
+        self._identity, self._verified = identity, now
 
     def remove(self, tables: Iterable[tuple[str, str]]) -> None:
         self._ruleset = None
@@ -188,7 +201,7 @@ class Applied:
         self._namespace.run(["nft", "-f", "-"], text)
 
 
-def listing(namespace: Namespace, *what: str) -> list[dict]:
+def listing(namespace: Namespace, *what: str) -> list[dict[str, Any]]:
     """``nft -j list …`` of a namespace; nothing when there is no such thing."""
     try:
         answer = json.loads(namespace.run(["nft", "-j", "list", *what]) or "{}")
