@@ -3,6 +3,9 @@
 libvirt keeps its places compiled in (/run/libvirt, /var/lib/libvirt, …). The daemon is therefore started in a mount namespace of its own, in which
 the node's directories lie over them; nobody else sees that. It lives in the network namespace ``mle-<tag>-node``, where it makes the guests' taps.
 
+The guests' files are shown to QEMU below /var/lib/libvirt/mallee in that namespace: there its unprivileged uid reaches them wherever the home lies,
+and a document never holds a path that somebody chose. Consoles lie on a memory filesystem of bounded size (see console.py).
+
 The daemon outlives the agent: it is found again by its pid file, which names the process and its start time, so that a reused pid is never
 mistaken for it. Guests outlive both; a daemon that is started again finds them by the status files in its run directory.
 """
@@ -28,6 +31,9 @@ log = logging.getLogger(__name__)
 
 BINARY = Path("/usr/sbin/libvirtd")
 PLACES = {"run": "/run/libvirt", "lib": "/var/lib/libvirt", "cache": "/var/cache/libvirt", "log": "/var/log/libvirt", "etc": "/etc/libvirt"}
+SHOWN = Path("/var/lib/libvirt/mallee")  # where QEMU sees the directories below
+SHARED = ("images", "guests", "consoles")  # of the node's home
+CONSOLES_MIB = 128
 _DEFAULT_USER = "libvirt-qemu"
 _START_TIMEOUT = 60.0
 
@@ -38,6 +44,7 @@ set -e
 base=$1; shift
 mount --make-rprivate /
 for pair in "$@"; do mkdir -p "${pair#*=}"; mount --bind "$base/${pair%%=*}" "${pair#*=}"; done
+for name in $SHARED; do mkdir -p "$SHOWN/$name"; mount --bind "$base/../$name" "$SHOWN/$name"; done
 for file in passwd group; do mount --bind "$base/$file" "/etc/$file"; done
 if [ -c /dev/kvm ]; then
     mount -t tmpfs -o size=64k,mode=755 own "$base/dev"
@@ -98,8 +105,9 @@ class DaemonError(Exception):
 class Daemon:
     """The one libvirtd of this node. ``ensure`` may be called at any time by the agent's one thread that keeps the connection."""
 
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, accelerator: str = "tcg") -> None:
         self.config = config
+        self.accelerator = accelerator
         self.base = config.home / "libvirt"
         self._child: subprocess.Popen[bytes] | None = None
 
@@ -110,10 +118,10 @@ class Daemon:
         if self._child is not None and self._child.poll() is not None:
             self._child = None
         try:
-            pid, began = (self.base / "daemon.pid").read_text().split()
+            pid, began, boot = (self.base / "daemon.pid").read_text().split()
         except (FileNotFoundError, ValueError):
             return None
-        return int(pid) if start_time(int(pid)) == began else None
+        return int(pid) if boot == boot_id() and start_time(int(pid)) == began else None
 
     def uri(self) -> str:
         """Where to connect. A socket's path may have 107 bytes; a longer one is reached through the daemon's own root."""
@@ -135,16 +143,32 @@ class Daemon:
                 return False
             if not BINARY.exists():
                 raise DaemonError("libvirtd is missing: install the packages libvirt-daemon and libvirt-daemon-driver-qemu.")
-            self._prepare()
+            self.prepare()
+            self._configure()
             self._start()
             return True
 
-    def _prepare(self) -> None:
+    def prepare(self) -> None:
+        """The directories that guests and agent share, before anybody looks into them."""
+        for name in SHARED:
+            directory = self.config.home / name
+            directory.mkdir(parents=True, exist_ok=True)
+            if name == "consoles" and not os.path.ismount(directory):
+                options = f"size={CONSOLES_MIB}m,mode=710,gid={self.config.qemu_uid},nosuid,nodev,noexec"
+                subprocess.run(["mount", "-t", "tmpfs", "-o", options, f"mallee-{self.config.tag}", str(directory)], check=True, capture_output=True)
+            os.chown(directory, 0, self.config.qemu_uid)
+            directory.chmod(0o710)
+
+    def _configure(self) -> None:
+        boot, mark = boot_id(), self.base / "boot"
+        if not mark.exists() or mark.read_text() != boot:  # what a former boot of the machine left speaks of guests that are no more
+            shutil.rmtree(self.base / "run", ignore_errors=True)
         for place in (*PLACES, "dev"):
             (self.base / place).mkdir(parents=True, exist_ok=True)
         for name in ("libvirt-sock", "libvirt-sock-ro", "libvirtd.pid"):
             (self.base / "run" / name).unlink(missing_ok=True)
         (self.base / "etc/qemu").mkdir(exist_ok=True)
+        write_whole(mark, boot)
         identity = self.base / "host-uuid"
         if not identity.exists():
             write_whole(identity, str(uuid.uuid4()))
@@ -162,12 +186,13 @@ class Daemon:
         command = ["nsenter", f"--net=/run/netns/{node_namespace(self.config.tag)}", "--", "unshare", "--mount", "--propagation", "private", "--"]
         command += ["sh", "-c", _LAUNCH, "libvirtd", str(self.base), *pairs]
         environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/", "LIBVIRTD": str(BINARY), "QEMU_UID": str(self.config.qemu_uid)}
+        environment |= {"ACCELERATOR": self.accelerator, "SHOWN": str(SHOWN), "SHARED": " ".join(SHARED)}
         with open(self.base / "log/start.log", "wb") as output:
             child = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=environment, close_fds=True
             )
         # nsenter, unshare and sh replace themselves: the child's pid is the daemon's.
-        write_whole(self.base / "daemon.pid", f"{child.pid} {start_time(child.pid)}")
+        write_whole(self.base / "daemon.pid", f"{child.pid} {start_time(child.pid)} {boot_id()}")
         self._child = child
         limit = time.monotonic() + _START_TIMEOUT
         while not self.socket.exists():
@@ -196,6 +221,9 @@ class Daemon:
 
     def remove(self) -> None:
         """Forgets everything of libvirt's on this node. Guests and daemon must have ended before."""
+        consoles = self.config.home / "consoles"
+        if os.path.ismount(consoles):
+            subprocess.run(["umount", "--lazy", str(consoles)], check=False, capture_output=True)
         shutil.rmtree(self.base, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir(PLACES["run"])  # made by us if it is empty; one that is in use is not
@@ -209,6 +237,11 @@ class Daemon:
 
 
 # ---------------------------------------------------------------------------------------------------------------- helpers
+
+
+def boot_id() -> str:
+    """Names the present boot of the machine."""
+    return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
 
 
 def start_time(pid: int) -> str | None:
