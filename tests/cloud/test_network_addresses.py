@@ -307,3 +307,18 @@ def test_filters(sqlite_cloud: TestCloud, name: str, value: str, expected: int) 
     ec2.allocate_address(Address="198.51.100.8")
     ec2.associate_address(AllocationId=first["AllocationId"], InstanceId=id)
     assert len(ec2.describe_addresses(Filters=[{"Name": name, "Values": [value]}])["Addresses"]) == expected
+
+
+def test_many_at_once_never_get_the_same_address(cloud: TestCloud) -> None:
+    from concurrent.futures import ThreadPoolExecutor
+
+    from mallee.network import addresses
+
+    def take(worker: int) -> list[str]:
+        holders = [f"eni-{worker}-{number}" for number in range(3)]
+        return [ip for _ in range(5) for ip in cloud.database.run(lambda tx: addresses.lease(tx, cloud.settings, holders))]
+
+    with ThreadPoolExecutor(4) as pool:
+        found = [ip for ips in pool.map(take, range(4)) for ip in ips]
+    assert len(found) == len(set(found)) == 60
+    assert leased(cloud) == set(found)

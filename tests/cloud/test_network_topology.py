@@ -390,3 +390,21 @@ def test_account_attributes(sqlite_cloud: TestCloud) -> None:
     unchecked = sqlite_cloud.client("ec2", validate=False)
     with refused("InvalidParameterValue"):
         unchecked.describe_account_attributes(AttributeNames=["favourite-colour"])
+
+
+def test_a_zone_that_comes_later_gets_its_default_subnets(cloud: TestCloud) -> None:
+    import dataclasses
+
+    from mallee.network import setup
+
+    account = cloud.account()
+    more = dataclasses.replace(cloud.settings, zones=(*cloud.settings.zones, "local-1d"))
+    for _ in range(2):
+        with cloud.database.transaction() as tx:
+            setup.new_cloud(tx, more)
+    for ec2 in (cloud.client("ec2"), account.client("ec2")):
+        subnets = {each["AvailabilityZone"]: each for each in ec2.describe_subnets()["Subnets"]}
+        assert len(subnets) == 4
+        assert subnets["local-1d"]["CidrBlock"] == "172.31.48.0/20"
+        (acl,) = ec2.describe_network_acls()["NetworkAcls"]
+        assert len(acl["Associations"]) == 4

@@ -44,6 +44,12 @@ def test_a_pool_gives_its_hosts(cidr: str) -> None:
     assert [rules.dotted(each) for each in rules.pool_range(cidr)] == [str(each) for each in expected]
 
 
+@given(NETWORK, NETWORK)
+def test_overlap_is_that_of_the_networks(one: str, other: str) -> None:
+    expected = ipaddress.IPv4Network(one).overlaps(ipaddress.IPv4Network(other))
+    assert rules.overlap(rules.block(one), rules.block(other)) is expected
+
+
 RANGES = st.lists(st.tuples(st.integers(0, 100), st.integers(0, 20)), max_size=4).map(
     lambda pairs: [range(1000 * place + start, 1000 * place + start + size) for place, (start, size) in enumerate(pairs)]
 )
@@ -104,8 +110,9 @@ def test_canonical_is_a_fixed_point(cidr: str, noise: str) -> None:
 
 
 def test_default_subnets_divide_the_default_vpc() -> None:
-    assert rules.default_subnets(3) == ["172.31.0.0/20", "172.31.16.0/20", "172.31.32.0/20"]
-    assert len(rules.default_subnets(40)) == 16
+    blocks = rules.default_subnets()
+    assert blocks[:3] == ["172.31.0.0/20", "172.31.16.0/20", "172.31.32.0/20"]
+    assert len(blocks) == 16
     assert rules.gateway("172.31.16.0/20") == "172.31.16.1"
     assert rules.resolver("172.31.0.0/16") == "172.31.0.2"
 

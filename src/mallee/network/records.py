@@ -352,6 +352,7 @@ _GATEWAY_OF = select(internet_gateways.c.id).where(internet_gateways.c.vpc_id ==
 _ACLS = select(network_acls.c.id, network_acls.c.account_id, network_acls.c.vpc_id, network_acls.c.is_default).order_by(
     network_acls.c.id
 )
+_DEFAULT_ACL = select(network_acls.c.id).where(network_acls.c.vpc_id == bindparam("vpc_id"), network_acls.c.is_default)
 _ACL_ENTRIES = select(*_columns(network_acl_entries, AclEntry)).order_by(
     network_acl_entries.c.network_acl_id, network_acl_entries.c.egress, network_acl_entries.c.number
 )
@@ -406,6 +407,11 @@ def vpcs_by_id(tx: Tx, ids: list[str]) -> dict[str, Vpc]:
 
 def vpc(tx: Tx, id: str) -> Vpc | None:
     return vpcs_by_id(tx, [id]).get(id)
+
+
+def default_vpcs(tx: Tx) -> list[Vpc]:
+    """Of all accounts that the transaction sees."""
+    return read_all(Vpc, tx.all(_DEFAULT_VPC))
 
 
 def default_vpc(tx: Tx) -> Vpc | None:
@@ -475,6 +481,11 @@ def internet_subnets(tx: Tx, given: list[Subnet]) -> set[str]:
 
 def all_acls(tx: Tx) -> tuple[list[Any], list[AclEntry], list[Any]]:
     return tx.all(_ACLS), read_all(AclEntry, tx.all(_ACL_ENTRIES)), tx.all(_ACL_ASSOCIATIONS)
+
+
+def default_acl(tx: Tx, vpc_id: str) -> str | None:
+    row = tx.first(_DEFAULT_ACL, vpc_id=vpc_id)
+    return row.id if row is not None else None
 
 
 def all_dhcp_options(tx: Tx) -> list[Any]:

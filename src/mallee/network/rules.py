@@ -98,11 +98,14 @@ def resolver(cidr: str) -> str:
     return dotted(block(cidr).first + 2)
 
 
-def default_subnets(count: int) -> list[str]:
-    """The /20 blocks of the default VPC, one per zone."""
-    whole = ipaddress.IPv4Network(DEFAULT_VPC)
-    blocks = whole.subnets(new_prefix=DEFAULT_SUBNET_BITS)
-    return [str(each) for each, _ in zip(blocks, range(count), strict=False)]
+def default_subnets() -> list[str]:
+    """The /20 blocks of the default VPC, of which each zone gets one."""
+    blocks = ipaddress.IPv4Network(DEFAULT_VPC).subnets(new_prefix=DEFAULT_SUBNET_BITS)
+    return [str(each) for each in blocks]
+
+
+def overlap(one: Block, other: Block) -> bool:
+    return one.first < other.first + other.size and other.first < one.first + one.size
 
 
 def canonical_cidr(text: str) -> str | None:

@@ -1,8 +1,13 @@
-"""What every account has from its first moment: a default VPC that reaches the internet, with a subnet in each zone."""
+"""What every account has from its first moment: a default VPC that reaches the internet, with a subnet in each zone.
+
+A zone that the region gets later gets its default subnets when the cloud starts with it. A zone beyond the sixteenth has
+none: the default VPC holds no more blocks of the size that AWS gives them.
+"""
 
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from mallee.network import groups, names, records, rules
@@ -19,7 +24,7 @@ ACL_LAST = 32767  # the entry that AWS shows as *
 def new_account(tx: Tx, account_id: str, settings: Settings) -> None:
     """Makes the account's default VPC. ``tx`` is of that account, or of none."""
     vpc_id = _vpc(tx, account_id, settings)
-    subnet_ids = _subnets(tx, account_id, vpc_id, settings)
+    subnet_ids = _subnets(tx, account_id, vpc_id, settings.zones, rules.default_subnets())
     _routes(tx, account_id, vpc_id)
     _acl(tx, account_id, vpc_id, subnet_ids)
     groups.create_default(tx, account_id, vpc_id)
@@ -61,8 +66,21 @@ def free_vni(tx: Tx) -> int:
             return vni
 
 
-def _subnets(tx: Tx, account_id: str, vpc_id: str, settings: Settings) -> list[str]:
-    blocks = rules.default_subnets(len(settings.zones))
+def new_cloud(tx: Tx, settings: Settings) -> None:
+    """Gives every default VPC a default subnet in each zone that has none yet."""
+    for vpc in records.default_vpcs(tx):
+        present = records.subnets_of(tx, [vpc.id])
+        covered = {each.zone for each in present if each.default_for_zone}
+        missing = [zone for zone in settings.zones if zone not in covered]
+        taken = [rules.block(each.cidr) for each in present]
+        free = [cidr for cidr in rules.default_subnets() if not any(rules.overlap(rules.block(cidr), one) for one in taken)]
+        made = _subnets(tx, vpc.account_id, vpc.id, missing, free)
+        acl_id = records.default_acl(tx, vpc.id)
+        if made and acl_id is not None:
+            _associate(tx, vpc.account_id, acl_id, made)
+
+
+def _subnets(tx: Tx, account_id: str, vpc_id: str, zones: Sequence[str], blocks: Sequence[str]) -> list[str]:
     rows = [
         {
             "id": ids.new("subnet"),
@@ -74,7 +92,7 @@ def _subnets(tx: Tx, account_id: str, vpc_id: str, settings: Settings) -> list[s
             "map_public_ip": True,
             "created_at": tx.now,
         }
-        for zone, cidr in zip(settings.zones, blocks, strict=False)
+        for zone, cidr in zip(zones, blocks, strict=False)
     ]
     tx.insert_many(records.subnets, rows)
     return [str(row["id"]) for row in rows]
@@ -127,6 +145,10 @@ def _acl(tx: Tx, account_id: str, vpc_id: str, subnet_ids: list[str]) -> None:
             for number, action in ((100, "allow"), (ACL_LAST, "deny"))
         ],
     )
+    _associate(tx, account_id, acl_id, subnet_ids)
+
+
+def _associate(tx: Tx, account_id: str, acl_id: str, subnet_ids: Sequence[str]) -> None:
     tx.insert_many(
         records.network_acl_associations,
         [
