@@ -15,15 +15,16 @@ def note(tx: Tx, instance: Instance, **values: Any) -> None:
     tx.change(INSTANCES, instance.id, **values)
 
 
-def ask(tx: Tx, instance: Instance, **values: Any) -> int:
-    """A change that the instance's node shall apply and report: its revision is raised in the same step. Returns the new one."""
-    revision = instance.revision + 1
-    tx.change(INSTANCES, instance.id, revision=revision, **values)
-    nodes.touch(tx, instance_id=instance.id)
-    return revision
+def ask(tx: Tx, instance: Instance, *, tell: bool = True, **values: Any) -> None:
+    """A change that the instance's node shall apply and report: its revision is raised in the same step. Who changes many
+    tells their nodes at the end (``tell=False``, then ``nodes.touch_instances``).
+    """
+    tx.change(INSTANCES, instance.id, revision=instance.revision + 1, **values)
+    if tell:
+        nodes.touch(tx, instance_id=instance.id)
 
 
-def because(code: str, detail: str = "") -> dict[str, str]:
+def because(code: str, detail: str = "") -> dict[str, Any]:
     """The columns of a ``StateReason``."""
     code, text = rules.reason(code, detail)
     return {"reason_code": code, "reason": text}

@@ -239,7 +239,8 @@ def _set_part(kind: str, prefix: str) -> Callable[[Call, Instance, str], None]:
         image = records.visible_image(call.tx, call.account_id, value)
         if image is None or image.kind != kind or image.state != "available":
             raise resources.not_found(prefix, value)
-        changes.ask(call.tx, instance, **{f"{kind}_id": value})
+        wanted: dict[str, Any] = {f"{kind}_id": value}
+        changes.ask(call.tx, instance, **wanted)
 
     return write
 

@@ -13,6 +13,7 @@ from mallee.compute import changes, named, records, rules
 from mallee.compute.records import Instance
 from mallee.identity.call import Call
 from mallee.network import interfaces
+from mallee.nodes import records as nodes
 from mallee.wire.errors import AwsError
 
 Act = Callable[[Call, Instance], None]
@@ -38,11 +39,18 @@ def terminate_instances(call: Call) -> dict[str, Any]:
 
 
 def _each(call: Call, verb: str, act: Act, again: Act | None = None) -> list[dict[str, Any]]:
-    """Decides for all instances before it acts on the first. ``again`` is for those that the verb doesn't move any more."""
+    """Decides for all instances before it acts on the first. ``again`` is for those that the verb doesn't move any more.
+
+    Locks are taken in the order in which a job's step takes them: the job (by waking it), the instance, its node.
+    """
+    tx = call.tx
     asked = named.ids(call)
     if asked is None:
         raise AwsError("MissingParameter", "The request must contain the parameter InstanceId")
-    known = records.instances_for_change(call.tx, asked)
+    named.require(asked, set(records.existing_instances(tx, asked)))
+    for id in sorted(asked):
+        durable.wake(tx, id)
+    known = records.instances_for_change(tx, asked)
     named.require(asked, known)
     verdicts = []
     for id in asked:
@@ -64,22 +72,22 @@ def _each(call: Call, verb: str, act: Act, again: Act | None = None) -> list[dic
                 "PreviousState": rules.STATE_SETS[instance.state],
             }
         )
+    nodes.touch_instances(tx.everyone(), [instance.id for instance, verdict in verdicts if verdict.to or again])
     return answers
 
 
 def _start(call: Call, instance: Instance) -> None:
-    tx = call.tx
-    interfaces.power_on(tx, call.settings, instance.id)
+    interfaces.power_on(call.tx, call.settings, instance.id)
     changes.ask(
-        tx,
+        call.tx,
         instance,
+        tell=False,
         state=rules.PENDING,
         power=rules.ON,
         force_off=False,
         launched_at=call.now,
         **(changes.NO_REASON | changes.because(rules.PENDING)),
     )
-    durable.wake(tx, instance.id)
 
 
 def _stop(call: Call, instance: Instance) -> None:
@@ -89,36 +97,36 @@ def _stop(call: Call, instance: Instance) -> None:
     changes.ask(
         call.tx,
         instance,
+        tell=False,
         state=rules.STOPPING,
         power=rules.OFF,
         force_off=bool(call.input.get("SkipOsShutdown")),
         transition_reason=rules.transition(call.now),
         **changes.because("Client.UserInitiatedShutdown"),
     )
-    durable.wake(call.tx, instance.id)
 
 
 def _stop_harder(call: Call, instance: Instance) -> None:
     """``Force`` for an instance that is stopping already is what it is for: the guest gets no more time."""
     now = call.input.get("Force") or call.input.get("SkipOsShutdown")
     if instance.state == rules.STOPPING and now and not instance.force_off:
-        changes.ask(call.tx, instance, force_off=True)
-        durable.wake(call.tx, instance.id)
+        changes.ask(call.tx, instance, tell=False, force_off=True)
 
 
 def _reboot(call: Call, instance: Instance) -> None:
-    changes.ask(call.tx, instance, reboots=instance.reboots + 1)
+    changes.ask(call.tx, instance, tell=False, reboots=instance.reboots + 1)
 
 
 def _terminate(call: Call, instance: Instance) -> None:
-    tx = call.tx
+    """A guest that runs is asked to shut down first, unless the call skips that."""
     asleep = instance.power != rules.ON or not instance.has_run or call.input.get("SkipOsShutdown")
     changes.ask(
-        tx,
+        call.tx,
         instance,
+        tell=False,
         state=rules.SHUTTING_DOWN,
         power=rules.GONE if asleep else rules.OFF,
         transition_reason=rules.transition(call.now),
         **changes.because("Client.UserInitiatedShutdown"),
     )
-    durable.signal(tx, instance.id, "terminate")
+    durable.signal(call.tx, instance.id, "terminate")
