@@ -187,6 +187,11 @@ _USED = select(
     func.sum(PLACEMENTS.c.disk_gib).label("disk_gib"),
 ).group_by(PLACEMENTS.c.node_id)
 _PLACEMENT = select(PLACEMENTS).where(PLACEMENTS.c.instance_id == bindparam("instance_id"))
+_NODES_OF = (
+    select(PLACEMENTS.c.node_id)
+    .where(PLACEMENTS.c.instance_id.in_(bindparam("instance_ids", expanding=True)))
+    .distinct()
+)
 _PLACEMENTS_ON = select(PLACEMENTS).where(PLACEMENTS.c.node_id == bindparam("node_id")).order_by(PLACEMENTS.c.instance_id)
 _LOCK_NODES_OF_VPC = (
     select(NODES.c.id)
@@ -357,6 +362,18 @@ def touch(tx: Tx, node_id: str | None = None, vpc_id: str | None = None, instanc
             concerned.add(standing.node_id)
     if vpc_id is not None:
         concerned.update(row.id for row in tx.all(_LOCK_NODES_OF_VPC, vpc_id=vpc_id))
+    for each in sorted(concerned):
+        tx.execute(_RAISE, node_id=each)
+    if concerned:
+        tx.nudge("desired")
+
+
+def touch_instances(tx: Tx, instance_ids: Iterable[str]) -> None:
+    """``touch`` of many instances: each of their nodes once."""
+    wanted = sorted(set(instance_ids))
+    concerned: set[str] = set()
+    for start in range(0, len(wanted), _MANY):
+        concerned.update(row.node_id for row in tx.all(_NODES_OF, instance_ids=wanted[start : start + _MANY]))
     for each in sorted(concerned):
         tx.execute(_RAISE, node_id=each)
     if concerned:
