@@ -134,3 +134,11 @@ def _command_works(chosen: Settings, instance_id: str, key: str) -> bool:
 
 def remember(chosen: Settings, instance_id: str) -> None:
     home.write_private(marker(chosen), json.dumps({"InstanceId": instance_id}).encode())
+
+
+def remembered(chosen: Settings) -> str | None:
+    """The first instance's id, once it has answered."""
+    try:
+        return str(json.loads(marker(chosen).read_text())["InstanceId"])
+    except OSError:
+        return None

@@ -6,6 +6,7 @@ to run at any time.
 
 from __future__ import annotations
 
+import ipaddress
 import json
 import os
 import shlex
@@ -18,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mallee import settings as settings_module
-from mallee.cli import first, home, packages, preflight, processes, ssh
+from mallee.cli import first, home, packages, preflight, processes, starter_image
 from mallee.cli.client import health
 from mallee.cli.progress import Progress
 from mallee.settings import Settings
@@ -130,27 +131,25 @@ class Up:
             raise home.Sorry("; ".join(f"{check.name}: {check.detail} ({check.remedy})" for check in failed))
 
     def _prepare(self, chosen: Settings) -> Settings:
-        """Home, settings, certificate, database, account, keys. Done by the cloud's own code, as its own user where possible."""
-        with self.progress.step("region, account and keys") as step:
-            for folder in (self.home, chosen.run, chosen.log):
-                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+        """The home and its settings; database, account, keys and certificate are the cloud's own work at every start."""
+        with self.progress.step("settings") as step:
             wanted = {name: value for name, value in (self.wishes.settings or {}).items() if value is not None}
             if self.fresh and not chosen.simulated and "public_pool" not in wanted:
                 wanted["public_pool"] = (_free_pool(),)
+            step.unchanged = not self.fresh
             chosen = settings_module.ensure(self.home, simulated=chosen.simulated, **wanted)
-            step.unchanged = not prepare_account(chosen)
-            step.note = f"{chosen.region}, account {home.credentials(chosen)['AccountId']} ({chosen.admin_alias})"
+            for folder in (chosen.run, chosen.log, chosen.cloud):
+                folder.mkdir(mode=0o755, parents=True, exist_ok=True)
+            step.note = f"region {chosen.region}, zones {', '.join(chosen.zones)}, account {chosen.admin_account_id}"
         return chosen
 
     def _starter_image(self, chosen: Settings) -> None:
-        from mallee.node import starter
-
         with self.progress.step("starter image") as step:
-            out = chosen.home / "starter"
-            before = (out / "starter.json").exists()
-            image = starter.build(out / "cache", out, step.say)
-            step.unchanged = (before and not publish_image(chosen, image)) or (not before and not publish_image(chosen, image))
-            step.note = "built" if not before else "there"
+            changed = starter_image.ensure(chosen, step.say)
+            step.unchanged = not changed
+            step.note = "built" if changed else "there"
+        if changed and home.running(chosen, "cloud") is not None:
+            processes.stop(chosen.run / "cloud.pid", seconds=20)  # its supervisor starts it again, and it registers the new image
 
     # --------------------------------------------------------------------------------------------------------- start
 
@@ -176,7 +175,7 @@ class Up:
         command = "./mallee" if Path.cwd() == home.SOURCE else str(home.SOURCE / "mallee")
         say(f"\nThe cloud is up ({self.progress.total():.1f} s). Try next:")
         say(f'  eval "$({command} env)" && aws ec2 describe-instances')
-        known = json.loads(first.marker(chosen).read_text())["InstanceId"] if first.marker(chosen).exists() else None
+        known = first.remembered(chosen)
         say(f"  {command} ssh {known}" if known else f"  {command} status")
         say(f"  {command} doctor{' ' + known if known else ''}")
 
@@ -198,21 +197,11 @@ def _node_requirements() -> bool:
 def _free_pool() -> str:
     """The first documentation network that this machine does not route yet."""
     routes = json.loads(subprocess.run(["ip", "-j", "-4", "route"], capture_output=True, check=True).stdout or b"[]")
-    import ipaddress
-
     taken = [ipaddress.ip_network(each["dst"]) for each in routes if each.get("dst") not in (None, "default")]
     for pool in POOLS:
         if not any(ipaddress.ip_network(pool).overlaps(each) for each in taken):
             return pool
     raise home.Sorry("every network for documentation is in use here; name a pool of public addresses with --public-pool CIDR")
-
-
-def prepare_account(chosen: Settings) -> bool:
-    raise NotImplementedError
-
-
-def publish_image(chosen: Settings, image: Any) -> bool:
-    raise NotImplementedError
 
 
 def start(chosen: Settings) -> bool:
@@ -243,9 +232,10 @@ def _module(chosen: Settings, module: str) -> list[str]:
 def wait_ready(chosen: Settings, seconds: float = 60) -> None:
     """Until the API answers and every node has joined."""
     until = time.monotonic() + seconds
+    nodes = chosen.simulated_nodes if chosen.simulated else 1
     while time.monotonic() < until:
         found = health(chosen, timeout=1)
-        if found is not None and found.get("status") == "ok" and found.get("nodes", 0) > 0:
+        if found is not None and found.get("status") == "ok" and found.get("nodes", 0) >= nodes:
             return
         if home.running(chosen, "supervisor") is None and time.monotonic() > until - seconds + 3:
             raise home.Sorry(f"the supervisor ended; see {chosen.log / 'supervisor.log'}")
@@ -261,6 +251,3 @@ def _tail(file: Path, size: int = 4096) -> list[str]:
             return source.read().decode(errors="replace").splitlines()
     except OSError:
         return []
-
-
-__all__ = ["Up", "Wishes", "ssh", "start", "wait_ready"]

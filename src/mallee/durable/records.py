@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sqlalchemy import Column, ForeignKey, Index, bindparam, func, select
+from sqlalchemy import Column, ForeignKey, Index, bindparam, func, select, text
 
 from mallee.store import Integer, Json, Text, Timestamp, Tx, plain_table, resource_table
 
@@ -22,8 +22,8 @@ JOBS = plain_table(
     Column("deadline", Timestamp),  # of the present step
     Column("done_at", Timestamp),
 )
-Index("jobs_by_due", JOBS.c.due, sqlite_where=JOBS.c.due.is_not(None), postgresql_where=JOBS.c.due.is_not(None))
-Index("jobs_by_end", JOBS.c.done_at, sqlite_where=JOBS.c.done_at.is_not(None), postgresql_where=JOBS.c.done_at.is_not(None))
+Index("jobs_by_due", JOBS.c.due, sqlite_where=text("due IS NOT NULL"), postgresql_where=text("due IS NOT NULL"))
+Index("jobs_by_end", JOBS.c.done_at, sqlite_where=text("done_at IS NOT NULL"), postgresql_where=text("done_at IS NOT NULL"))
 
 SIGNALS = plain_table(
     "signals",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint, bindparam, func, select
+from sqlalchemy import Column, ForeignKey, Index, PrimaryKeyConstraint, UniqueConstraint, bindparam, func, select, text
 
 from mallee.ec2 import resources
 from mallee.network.permissions import Asked, Permission
@@ -36,8 +36,8 @@ Index(
     "one_default_vpc",
     vpcs.c.account_id,
     unique=True,
-    sqlite_where=vpcs.c.is_default,
-    postgresql_where=vpcs.c.is_default,
+    sqlite_where=text("is_default"),
+    postgresql_where=text("is_default"),
 )
 
 subnets = resource_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlalchemy as sa
 from alembic import op
+
 from mallee.store import types
 
 revision = "0001"
@@ -343,7 +344,12 @@ def upgrade() -> None:
     )
     op.create_index(op.f("ix_vpcs_account_id"), "vpcs", ["account_id"], unique=False)
     op.create_index(
-        "one_default_vpc", "vpcs", ["account_id"], unique=True, sqlite_where="is_default", postgresql_where="is_default"
+        "one_default_vpc",
+        "vpcs",
+        ["account_id"],
+        unique=True,
+        sqlite_where=sa.text("is_default"),
+        postgresql_where=sa.text("is_default"),
     )
     op.create_table(
         "guest_reports",
