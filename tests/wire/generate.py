@@ -82,9 +82,10 @@ class Generator:
         return "".join(self.random.choice(PLAIN + "-_") for _ in range(self.random.randint(1, 12)))
 
     def _number(self, shape: Any, usual_low: int, usual_high: int) -> int:
-        low = math.ceil(shape.metadata.get("min", usual_low))
-        high = int(shape.metadata.get("max", max(usual_high, low)))
-        return self.random.choice([low, high, self.random.randint(low, high)])
+        low: int = math.ceil(shape.metadata.get("min", usual_low))
+        high: int = int(shape.metadata.get("max", max(usual_high, low)))
+        chosen: int = self.random.choice([low, high, self.random.randint(low, high)])
+        return chosen
 
     def _integer(self, shape: Any, depth: int) -> int:
         return self._number(shape, -(2**31), 2**31 - 1)
