@@ -62,9 +62,9 @@ class Settings:
 
     simulated: bool = False
     simulated_nodes: int = 0  # 0: one per zone
-    simulated_vcpus: int = 64  # of each simulated node
-    simulated_memory_mib: int = 262144
-    simulated_disk_gib: int = 4096
+    simulated_vcpus: int = 4096  # of each simulated node
+    simulated_memory_mib: int = 16 * 1024 * 1024
+    simulated_disk_gib: int = 1024 * 1024
     simulated_boot_seconds: float = 1.0
     simulated_stop_seconds: float = 0.5
 
