@@ -195,9 +195,11 @@ class FabricApp:
             node_id = query["node"][0]
             after = int(query.get("after", ["0"])[0])
             digest = query.get("digest", [""])[0]
-            wait = min(max(float(query.get("wait", [str(LONGEST_POLL)])[0]), 0.0), LONGEST_POLL)
+            wait = float(query.get("wait", [str(LONGEST_POLL)])[0])
+            if not 0.0 <= wait <= LONGEST_POLL:
+                raise ValueError(wait)
         except (KeyError, ValueError):
-            raise _Failure(400, "malformed", "Ask /v1/desired with node, after, digest and wait.") from None
+            raise _Failure(400, "malformed", "Ask /v1/desired with node, after, digest and wait (at most 25).") from None
         loop = asyncio.get_running_loop()
         deadline = loop.time() + wait
         while True:
