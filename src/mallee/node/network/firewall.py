@@ -244,18 +244,22 @@ def _groups_stage(side: str, direction: str) -> list[str]:
 
 
 def _arp(network: Network) -> Table:
-    """A port may speak of its own address only: poisoned neighbour entries can't come into being."""
-    table = Table("arp", "vpc", sets={"senders": Set("type ifname . ether_addr . ipv4_addr;"), "macs": Set("type ifname . ether_addr;")})
+    """A port may speak of its own address only, unless it may send from any: entries that others could be misled by can't come into being."""
+    sets = {"senders": Set("type ifname . ether_addr . ipv4_addr;"), "macs": Set("type ifname . ether_addr;")}
+    table = Table("arp", "vpc", sets=sets | {"unchecked": Set("type ifname . ether_addr;")})
     for port in network.ports:
         name, mac = port_link(port.id), _mac(port.mac)
         table.sets["senders"].elements[f"{name} . {mac} . {_ip(port.ip)}"] = ""
         table.sets["macs"].elements[f"{name} . {mac}"] = ""
+        if not port.source_dest_check:
+            table.sets["unchecked"].elements[f"{name} . {mac}"] = ""
     table.counters = {"arp-spoofed": None}
     table.chains["arriving"] = Chain(
         [
             'iifname != "p-*" accept',
             "arp operation request arp saddr ip 0.0.0.0 iifname . arp saddr ether @macs accept",
             "iifname . arp saddr ether . arp saddr ip @senders accept",
+            "iifname . arp saddr ether @unchecked accept",
             "counter name arp-spoofed drop",
         ],
         "type filter hook input priority 0; policy accept;",

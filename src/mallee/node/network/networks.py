@@ -14,10 +14,12 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
+from typing import Any
 
 from mallee.fabric.document import Desired, Fault, Guest, Network, Port
 from mallee.node.config import NodeConfig
-from mallee.node.network import firewall
+from mallee.node.network import firewall, inspect
 from mallee.node.network.edge import Edge, PublicAddress, router_address
 from mallee.node.network.names import Names
 from mallee.node.network.namespaces import (
@@ -51,12 +53,12 @@ class Vpc:
 
 
 class Networks:
-    """``machine`` names the namespace that stands for the machine's own; None is the agent's."""
+    """``machine`` names the namespace that stands for the machine's own (None is the agent's), ``upstream`` the file of its resolvers."""
 
-    def __init__(self, config: NodeConfig, machine: str | None = None) -> None:
+    def __init__(self, config: NodeConfig, machine: str | None = None, upstream: Path = Path("/etc/resolv.conf")) -> None:
         self.config = config
         self.edge = Edge(config, Namespace(machine))
-        self.names = Names(config, self.edge.machine)
+        self.names = Names(config, self.edge.machine, upstream)
         self.services = Services(config)
         self._lock = threading.RLock()
         self._vpcs: dict[str, Vpc] = {}
@@ -113,14 +115,14 @@ class Networks:
         names = {name.removeprefix(prefix) for name in tagged(self.config.tag)} - {"node"}
         return {f"vpc-{name}" for name in names} | self._vpcs.keys()
 
-    def _vpc(self, vpc_id: str) -> Vpc:
+    def vpc(self, vpc_id: str) -> Vpc:
         if vpc_id not in self._vpcs:
             router = Router(self.config, self.edge.node, checked_id(vpc_id))
             self._vpcs[vpc_id] = Vpc(router, Applied(router.namespace))
         return self._vpcs[vpc_id]
 
     def _apply_network(self, network: Network, guests: dict[str, Guest]) -> None:
-        vpc = self._vpc(network.id)
+        vpc = self.vpc(network.id)
         if vpc.network != network or not self._is_fresh(vpc):
             vpc.router.prepare()
             vpc.rules.apply(firewall.ruleset(network))
@@ -135,7 +137,7 @@ class Networks:
         return vpc.identity == vpc.router.namespace.identity() and time.monotonic() - vpc.applied_at < _LOOK_AGAIN_AFTER
 
     def _apply_names(self, network: Network) -> None:
-        self.names.ensure(network, self._vpc(network.id).router.namespace)
+        self.names.ensure(network, self.vpc(network.id).router.namespace)
 
     def _forget_connections(self, vpc: Vpc, network: Network) -> None:
         """Cuts what was tracked for addresses that have gone or changed hands."""
@@ -156,7 +158,7 @@ class Networks:
         return self.edge.apply(desired.public_pool or self.config.public_pool, routers, public)
 
     def _remove(self, vpc_id: str) -> None:
-        vpc = self._vpc(vpc_id)
+        vpc = self.vpc(vpc_id)
         self.services.remove(vpc_id)
         self.names.remove(vpc_id, vpc.router.namespace)
         vpc.router.remove()
@@ -176,7 +178,7 @@ class Networks:
         """Unplugs a port: its link and what was tracked for it. The port itself goes when the document no longer has it."""
         with self._lock:
             known = self._ports.get(port_id)
-            for vpc in [self._vpc(known[0])] if known else list(self._vpcs.values()):
+            for vpc in [self.vpc(known[0])] if known else list(self._vpcs.values()):
                 if vpc.router.namespace.identity():
                     vpc.router.drop_link(port_link(port_id))
                     if known:
@@ -187,20 +189,16 @@ class Networks:
         if port_id not in self._ports:
             raise NetworkError(f"{port_id} is not in the document that was last applied")
         vpc_id, port = self._ports[port_id]
-        return self._vpc(vpc_id), port
+        return self.vpc(vpc_id), port
 
     def connect(self, guest_id: str, port: int, timeout: float = 10.0) -> socket.socket:
         """A TCP connection to a guest from its subnet's gateway; the guest's security groups decide, as for any other sender."""
         with self._lock:
-            found = min(
-                (item for item in self._ports.values() if item[1].guest_id == guest_id),
-                key=lambda item: item[1].device_index,
-                default=None,
-            )
-            if found is None:
+            found = self.ports_of(guest_id)
+            if not found:
                 raise NetworkError(f"{guest_id} has no network interface on this node")
-            vpc_id, target = found
-            network = self._vpc(vpc_id).network
+            vpc_id, target = found[0]
+            network = self.vpc(vpc_id).network
             gateway = next((subnet.gateway for subnet in network.subnets if subnet.id == target.subnet_id), "") if network else ""
             with Namespace(router_namespace(self.config.tag, vpc_id)).inside():
                 connection = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -212,6 +210,23 @@ class Networks:
             connection.close()
             raise
         return connection
+
+    # ------------------------------------------------------------------------------------------------------ what there is
+
+    def inspect(self, guest_id: str) -> dict[str, Any]:
+        """The facts about one guest's network, for doctor: see inspect.py."""
+        with self._lock:
+            return inspect.inspect(self, guest_id)
+
+    def audit(self) -> dict[str, Any]:
+        """Everything on the host under the tag, for the auditor to compare with the document."""
+        with self._lock:
+            return inspect.audit(self)
+
+    def ports_of(self, guest_id: str) -> list[tuple[str, Port]]:
+        """(VPC, port) of a guest in the document that was last applied, in device order."""
+        found = [item for item in self._ports.values() if item[1].guest_id == guest_id]
+        return sorted(found, key=lambda item: item[1].device_index)
 
     # ---------------------------------------------------------------------------------------------------------- teardown
 

@@ -1,0 +1,219 @@
+"""Public addresses, the pool, the way out, and what the machine keeps to itself."""
+
+from __future__ import annotations
+
+import contextlib
+import subprocess
+from dataclasses import replace
+
+import pytest
+
+from mallee.fabric.document import Group, Subnet
+from mallee.node.network import NetworkError
+from mallee.node.network.edge import machine_address, machine_link
+from tests.node.network.lab import OPEN, Box, Lab, identifier, network, port
+
+pytestmark = pytest.mark.node
+
+ALL = identifier("sg", 1)
+GROUPS = (Group(ALL, (OPEN,), (OPEN,)),)
+MACHINE_ITSELF = "192.0.2.1"
+
+
+def pair(vpc=1, prefix="10.0", pool="198.51.100"):
+    a = port(10, f"{prefix}.0.10", ALL, vpc=vpc, public=f"{pool}.10")
+    b = port(11, f"{prefix}.0.11", ALL, vpc=vpc, public=f"{pool}.11")
+    return a, b
+
+
+def test_the_machine_reaches_a_public_address_and_is_answered(lab, machine):
+    a, b = pair()
+    plain = port(12, "10.0.0.12", ALL)
+    lab.apply(network((a, b, plain), GROUPS))
+    guest = lab.plug(a)
+    callers = guest.serve(22)
+    assert machine.tcp("198.51.100.10", 22)
+    assert callers == [machine_address(lab.tag)]
+    assert machine.ping("198.51.100.10")
+    assert not machine.ping("198.51.100.99", timeout=0.2)
+    assert not machine.ping("10.0.0.10", timeout=0.2)
+
+
+def test_public_addresses_reach_each_other_within_and_across_vpcs(lab):
+    a, b = pair()
+    c = port(10, "10.0.0.10", ALL, vpc=2, public="198.51.100.20")
+    lab.apply(network((a, b), GROUPS), network((c,), GROUPS, vpc=2))
+    one, two, three = lab.plug(a), lab.plug(b), lab.plug(c)
+    seen_by_b, seen_by_c = two.serve(80), three.serve(80)
+    assert one.tcp("198.51.100.11", 80)
+    assert one.tcp("198.51.100.20", 80)
+    assert seen_by_b == ["198.51.100.10"]
+    assert seen_by_c == ["198.51.100.10"]
+    one.serve(80)
+    assert one.tcp("198.51.100.10", 80), "an address reaches its own guest"
+
+
+def test_an_address_that_moves_takes_new_connections_with_it(lab, machine):
+    a, b = pair()
+    b = replace(b, public_ip=None)
+    lab.apply(network((a, b), GROUPS))
+    one, two = lab.plug(a), lab.plug(b)
+    first, second = one.serve(22), two.serve(22)
+    assert machine.tcp("198.51.100.10", 22)
+    lab.apply(network((replace(a, public_ip=None), replace(b, public_ip="198.51.100.10")), GROUPS))
+    assert machine.tcp("198.51.100.10", 22)
+    assert (len(first), len(second)) == (1, 1)
+    assert not one.tcp("198.51.100.10", 22, timeout=0.2), "no public address, no way to the edge"
+
+
+def test_a_subnet_without_an_internet_gateway_has_no_way_out(lab, machine):
+    a, b = pair()
+    closed = Subnet(identifier("subnet", 1, 2), "10.0.1.0/24", "10.0.1.1", internet=False)
+    inner = port(20, "10.0.1.20", ALL, subnet=2, public="198.51.100.30")
+    opened = Subnet(identifier("subnet", 1, 1), "10.0.0.0/24", "10.0.0.1")
+    lab.apply(network((a, b, inner), GROUPS, subnets=(opened, closed)))
+    one, deep = lab.plug(a), lab.plug(inner)
+    deep.serve(80)
+    assert one.tcp("10.0.1.20", 80)
+    assert not machine.tcp("198.51.100.30", 80, timeout=0.3)
+
+
+def test_guests_reach_no_service_of_the_machine(lab, machine):
+    a, b = pair()
+    lab.apply(network((a, b), GROUPS))
+    guest = lab.plug(a)
+    machine.ip("address", "add", f"{MACHINE_ITSELF}/32", "dev", "lo")
+    callers = machine.serve(8080)
+    for address in (MACHINE_ITSELF, machine_address(lab.tag), "10.0.0.1", "10.0.0.2", "198.51.100.1", "240.0.3.233"):
+        assert not guest.tcp(address, 8080, timeout=0.2), address
+        assert not guest.ping(MACHINE_ITSELF, timeout=0.1)
+    assert callers == []
+
+
+def outside(lab_stack, machine) -> Box:
+    """The world beyond the machine's uplink, with one server in it."""
+    world = Box.make(lab_stack, f"{machine.namespace.name}-out"[:30])
+    machine.ip("link", "add", "eth0", "type", "veth", "peer", "name", "eth0", "netns", str(world.namespace.name))
+    for box, address in ((machine, "203.0.113.2/24"), (world, "203.0.113.1/24")):
+        box.ip("address", "add", address, "dev", "eth0")
+        box.ip("link", "set", "eth0", "up")
+    machine.ip("route", "add", "default", "via", "203.0.113.1")
+    return world
+
+
+def test_with_nat_a_public_guest_goes_out_as_the_machine_and_nobody_else_does(stack, machine, tmp_path):
+    world = outside(stack, machine)
+    lab = Lab.make(stack, tmp_path, machine.namespace, egress="nat")
+    a, _ = pair()
+    plain = port(12, "10.0.0.12", ALL)
+    lab.apply(network((a, plain), GROUPS))
+    public, private = lab.plug(a), lab.plug(plain)
+    callers = world.serve(80)
+    assert public.tcp("203.0.113.1", 80)
+    assert callers == ["203.0.113.2"]
+    assert not private.tcp("203.0.113.1", 80, timeout=0.3)
+    assert not public.tcp("203.0.113.2", 80, timeout=0.2), "the machine itself"
+    machine.serve(8080)
+    assert not public.tcp("203.0.113.2", 8080, timeout=0.2)
+    world.ip("route", "add", "198.51.100.0/24", "via", "203.0.113.2")
+    public.serve(22)
+    assert world.tcp("198.51.100.10", 22), "a network that routes the pool here reaches it"
+    assert not world.tcp("198.51.100.99", 22, timeout=0.2)
+    assert public.resolve("nothing.local-1.compute.internal", "10.0.0.2") == 3
+
+
+def test_with_nat_other_names_are_asked_of_whom_the_machine_asks(stack, machine, tmp_path):
+    world = outside(stack, machine)
+    with world.namespace.inside():
+        upstream = subprocess.Popen(
+            ["dnsmasq", "-k", "-C", "/dev/null", "--no-resolv", "--no-hosts", "--pid-file", "--address=/example.net/192.0.2.80", "--log-facility=-"],
+            stderr=subprocess.DEVNULL,
+        )
+    stack.callback(upstream.wait)
+    stack.callback(upstream.kill)
+    resolv = tmp_path / "resolv.conf"
+    resolv.write_text("nameserver 203.0.113.1\n")
+    tmp_path.chmod(0o755)
+    lab = Lab.make(stack, tmp_path, machine.namespace, egress="nat", upstream=resolv)
+    _readable(resolv)
+    a, b = pair()
+    plain = port(12, "10.0.0.12", ALL)
+    lab.apply(network((a, plain), GROUPS))
+    private = lab.plug(plain)
+    assert private.resolve("www.example.net", "10.0.0.2") == ["192.0.2.80"]
+    assert private.resolve("www.example.net", "169.254.169.253") == ["192.0.2.80"]
+    assert machine.namespace.get("ipv4/ip_forward") == 1
+
+
+def _readable(path):
+    for folder in path.parents:
+        if folder.stat().st_mode & 0o001 == 0 and str(folder).startswith("/tmp/"):
+            folder.chmod(folder.stat().st_mode | 0o011)
+
+
+def test_forwarding_is_given_back_by_the_last_cloud(stack, machine, tmp_path):
+    machine.namespace.set(ipv4__ip_forward=0)
+    one = Lab.make(stack, tmp_path, machine.namespace, egress="nat")
+    two = Lab.make(stack, tmp_path, machine.namespace, pool="203.0.113.0/24", egress="nat")
+    one.apply()
+    two.apply()
+    assert machine.namespace.get("ipv4/ip_forward") == 1
+    one.destroy()
+    assert machine.namespace.get("ipv4/ip_forward") == 1
+    two.destroy()
+    assert machine.namespace.get("ipv4/ip_forward") == 0
+
+
+def test_a_machine_that_forwarded_goes_on_forwarding(stack, machine, tmp_path):
+    machine.namespace.set(ipv4__ip_forward=1)
+    lab = Lab.make(stack, tmp_path, machine.namespace, egress="nat")
+    lab.apply()
+    lab.destroy()
+    assert machine.namespace.get("ipv4/ip_forward") == 1
+
+
+def test_a_pool_that_the_machine_routes_elsewhere_is_a_fault_with_a_remedy(stack, machine, tmp_path):
+    world = outside(stack, machine)
+    machine.ip("route", "add", "198.51.100.128/25", "via", "203.0.113.1")
+    lab = Lab.make(stack, tmp_path, machine.namespace)
+    faults = lab.networks.apply(lab.desired)
+    assert [(fault.code, fault.subject) for fault in faults] == [("public-pool-routed", "node-1")]
+    assert "198.51.100.128/25" in faults[0].cause and "eth0" in faults[0].cause
+    assert "public_pool" in faults[0].remedy
+    assert "dev mle" not in machine.ip("route", "show", "198.51.100.0/24")
+    machine.ip("route", "del", "198.51.100.128/25")
+    assert lab.networks.apply(lab.desired) == []
+    assert machine_link(lab.tag) in machine.ip("route")
+    assert world.namespace.identity()
+
+
+def test_nothing_for_the_pool_takes_the_default_route(stack, machine, tmp_path):
+    world = outside(stack, machine)
+    lab = Lab.make(stack, tmp_path, machine.namespace)
+    lab.apply()
+    world.ip("address", "add", "198.51.100.77/32", "dev", "lo")
+    assert not machine.ping("198.51.100.77", timeout=0.2)
+    machine.ip("link", "set", machine_link(lab.tag), "down")
+    assert "unreachable 198.51.100.0/24" in machine.ip("route")
+    assert not machine.ping("198.51.100.77", timeout=0.2)
+    lab.apply()
+    assert f"dev {machine_link(lab.tag)}" in machine.ip("route", "show", "198.51.100.0/24")
+
+
+def test_two_clouds_with_the_same_vpc_addresses_do_not_meet(stack, machine, tmp_path):
+    one = Lab.make(stack, tmp_path, machine.namespace)
+    two = Lab.make(stack, tmp_path, machine.namespace, pool="203.0.113.0/24")
+    a, _ = pair()
+    b, _ = pair(pool="203.0.113")
+    one.apply(network((a,), GROUPS))
+    two.apply(network((b,), GROUPS))
+    first, second = one.plug(a), two.plug(b)
+    seen_first, seen_second = first.serve(22), second.serve(22)
+    assert machine.tcp("198.51.100.10", 22)
+    assert machine.tcp("203.0.113.10", 22)
+    assert (len(seen_first), len(seen_second)) == (1, 1)
+    one.destroy()
+    assert machine.tcp("203.0.113.10", 22)
+    with contextlib.suppress(NetworkError):
+        two.destroy()
+    assert "mle-" not in machine.ip("link")
