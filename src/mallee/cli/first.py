@@ -36,17 +36,30 @@ def launch(chosen: Settings) -> str:
     if not image:
         raise home.Sorry("the starter image is not registered; see ./mallee logs cloud")
     newest = max(image, key=lambda each: each["CreationDate"])
-    answer = ec2.run_instances(
-        ImageId=newest["ImageId"],
-        InstanceType=TYPE,
-        MinCount=1,
-        MaxCount=1,
-        KeyName=KEY,
-        SecurityGroupIds=[group],
-        ClientToken=TOKEN,
-        TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "first"}]}],
-    )
-    return str(answer["Instances"][0]["InstanceId"])
+    return _run(ec2, newest["ImageId"], group)
+
+
+def _run(ec2: Any, image_id: str, group: str) -> str:
+    from botocore.exceptions import ClientError
+
+    for attempt in range(1, 100):
+        try:
+            answer = ec2.run_instances(
+                ImageId=image_id,
+                InstanceType=TYPE,
+                MinCount=1,
+                MaxCount=1,
+                KeyName=KEY,
+                SecurityGroupIds=[group],
+                ClientToken=f"{TOKEN}-{attempt}",
+                TagSpecifications=[{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "first"}]}],
+            )
+            return str(answer["Instances"][0]["InstanceId"])
+        except ClientError as error:
+            # an earlier attempt came to nothing: this one is another launch
+            if _code(error) != "IdempotentInstanceTerminated":
+                raise
+    raise home.Sorry("a hundred first instances came to nothing; see ./mallee logs node")
 
 
 def _code(error: Exception) -> str:

@@ -107,13 +107,15 @@ def kernel() -> list[Check]:
     """Network features, each tried in a throw-away namespace; needs iproute2 and nftables."""
     name = f"mle-probe-{os.getpid()}"
     rules = (
-        "table inet t { chain c { type nat hook prerouting priority dstnat; } "
-        "chain d { type filter hook forward priority 0; ct state established accept; counter drop; } }"
+        "table inet t {\n"
+        "chain a { type nat hook prerouting priority dstnat; }\n"
+        "chain b { type filter hook forward priority 0; ct state established accept; counter drop; }\n"
+        "}"
     )
     tries = {
         "network namespaces": ["ip", "netns", "add", name],
-        "veth": ["ip", "-n", name, "link", "add", "a", "type", "veth", "peer", "name", "b"],
-        "tap": ["ip", "-n", name, "tuntap", "add", "t", "mode", "tap"],
+        "veth": ["ip", "-n", name, "link", "add", "probe0", "type", "veth", "peer", "name", "probe1"],
+        "tap": ["ip", "-n", name, "tuntap", "add", "probe2", "mode", "tap"],
         "nftables": ["ip", "netns", "exec", name, "nft", rules],
         "policy routing": ["ip", "-n", name, "rule", "add", "pref", "100", "fwmark", "1", "lookup", "100"],
     }
