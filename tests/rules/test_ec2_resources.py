@@ -72,6 +72,9 @@ def test_specifications_give_each_type_its_own() -> None:
         (specified("instance", a="v" * 257), "InvalidParameterValue"),
         (specified("instance", **{f"k{n}": "" for n in range(51)}), "TagLimitExceeded"),
         (specified("instance", **{"": "1"}), "InvalidParameterValue"),
+        (specified("instance", **{"a\x00": "1"}), "InvalidParameterValue"),
+        (specified("instance", a="\x01"), "InvalidParameterValue"),
+        (specified("instance", a="\uffff"), "InvalidParameterValue"),
     ],
 )
 def test_specifications_that_aws_refuses(input: dict, code: str) -> None:

@@ -7,6 +7,7 @@ number of resources at once.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -20,6 +21,8 @@ MAXIMUM = 50
 MAXIMUM_KEY = 128
 MAXIMUM_VALUE = 256
 RESERVED = "aws:"
+
+_UNSPEAKABLE = re.compile("[^\\t\\n\\r\\x20-\\ud7ff\\ue000-\\ufffd\\U00010000-\\U0010ffff]")  # what XML 1.0 excludes
 
 TagList = list[dict[str, str]]  # [{"Key": ..., "Value": ...}], by key
 
@@ -156,6 +159,8 @@ def check(given: Sequence[Mapping[str, Any]]) -> TagList:
             raise AwsError("InvalidParameterValue", "Tag keys starting with 'aws:' are reserved for internal use")
         if len(value) > MAXIMUM_VALUE:
             raise AwsError("InvalidParameterValue", f"Tag value exceeds the maximum length of {MAXIMUM_VALUE} characters")
+        if _UNSPEAKABLE.search(value):
+            raise AwsError("InvalidParameterValue", "Tag value contains characters that no answer can carry")
         if key in found:
             raise AwsError("InvalidParameterValue", f"Duplicate tag key '{key}' specified.")
         found[key] = value
@@ -167,6 +172,8 @@ def check(given: Sequence[Mapping[str, Any]]) -> TagList:
 def check_key(key: str | None) -> str:
     if not key:
         raise AwsError("InvalidParameterValue", "Tag key cannot be null or empty")
+    if _UNSPEAKABLE.search(key):
+        raise AwsError("InvalidParameterValue", "Tag key contains characters that no answer can carry")
     if len(key) > MAXIMUM_KEY:
         raise AwsError("InvalidParameterValue", f"Tag key exceeds the maximum length of {MAXIMUM_KEY} characters")
     return key
