@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import http.client
+import io
 import json
 import os
 import socket
@@ -15,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from mallee.fabric import client as client_module
 from mallee.fabric.client import SocketTransport
 from mallee.fabric.document import Capacity, GuestReport, Join, Report
 from mallee.fabric.transport import (
@@ -250,11 +253,22 @@ def test_a_missing_blob(client: SocketTransport, tmp_path: Path) -> None:
     assert not (tmp_path / "blob").exists()
 
 
-def test_trouble_with_the_nodes_own_disk_comes_through(world: World, client: SocketTransport, tmp_path: Path) -> None:
+class FullDisk(io.FileIO):
+    def write(self, data: object) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+
+def test_trouble_with_the_nodes_own_disk_comes_through(
+    world: World, client: SocketTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     digest = put_blob(world, os.urandom(100_000))
-    (tmp_path / "blob.part").symlink_to("/dev/full")
+    with pytest.raises(FileNotFoundError):
+        client.blob(digest, tmp_path / "nowhere" / "blob")
+    monkeypatch.setattr(client_module, "open", lambda path, mode: FullDisk(path, "a+"), raising=False)
     with pytest.raises(OSError, match="No space left"):
         client.blob(digest, tmp_path / "blob")
+    monkeypatch.undo()
+    client.blob(digest, tmp_path / "blob")
 
 
 @pytest.mark.parametrize(
