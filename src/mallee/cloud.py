@@ -46,6 +46,7 @@ from mallee.identity.keys import Keyring
 from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
 from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx
+from mallee.wire import services
 
 log = logging.getLogger("mallee.cloud")
 
@@ -409,6 +410,7 @@ def run(home: Path, only_prepare: bool = False) -> None:
         return
     _raise_limits()
     sockets = _bind(settings)
+    services.cache = settings.cloud / "models"
     _prepare_in_a_child(settings)
     os.umask(0o077)
     pid = settings.run / "cloud.pid"

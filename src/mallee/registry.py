@@ -115,7 +115,7 @@ class Registry:
         notes: Mapping[str, Mapping[str, str]] = getattr(api, "NOTES", {})
         for service_name, modules in declared.items():
             service = services.get(service_name)
-            names = {service.operation(name).method_name: name for name in service.operations}
+            names = service.methods()
             for module in modules:
                 for function in _public_functions(module):
                     operation = names.get(function.__name__)

@@ -103,6 +103,7 @@ def test_unknown_actions_services_and_nothing_at_all() -> None:
     assert refused(form("Action=Frobnicate")).code == "InvalidAction"
     assert refused(form("Version=2016-11-15", signed("ec2"))).code == "InvalidAction"
     assert "dynamodb" in refused(request("POST", "/", signed("dynamodb"))).message
+    assert refused(request("POST", "/", signed("logs"))).code == "UnknownOperationException"
     assert refused(request("BREW", "/")).code == "MethodNotAllowed"
 
 

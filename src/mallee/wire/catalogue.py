@@ -100,11 +100,11 @@ ENTRIES = (
 class Service:
     """A service's line in the table and its model, which is loaded when first needed."""
 
-    def __init__(self, entry: Entry, cache: Path | None) -> None:
+    def __init__(self, entry: Entry, catalogue: Services) -> None:
         self.name = entry.name
         self.entry = entry
         self.dialect = entry.dialect
-        self._cache = cache
+        self._catalogue = catalogue
         self._pack: pack.Pack | None = None
         self._models: dict[str, Model] = {}
         self._paths: PathTable | None = None
@@ -124,7 +124,7 @@ class Service:
                 model = self._models.get(key)
                 if model is None:
                     if self._pack is None:
-                        self._pack = pack.load(self.entry.model or model_file(self.name), self._cache)
+                        self._pack = pack.load(self.entry.model or model_file(self.name), self._catalogue.cache)
                     model = self._models[key] = Model(self._pack, overlay)
         return model
 
@@ -161,7 +161,7 @@ class Service:
 
 
 class Services:
-    """The catalogue. ``cache``, set before the first model is loaded, is a directory for packed models."""
+    """The catalogue. ``cache`` is a directory for packed models; it counts for models that are loaded after it was set."""
 
     def __init__(self, entries: tuple[Entry, ...] = ENTRIES, cache: Path | None = None) -> None:
         self.cache = cache
@@ -194,7 +194,7 @@ class Services:
         """Raises KeyError for a service that is not in the table."""
         service = self._services.get(name)
         if service is None:
-            service = self._services.setdefault(name, Service(self._entries[name], self.cache))
+            service = self._services.setdefault(name, Service(self._entries[name], self))
         return service
 
     def __iter__(self) -> Iterator[Service]:

@@ -234,12 +234,14 @@ COMMON_STATUSES: dict[str, int] = {
     "InternalFailure": 500,
     "InternalError": 500,
     "InternalServerError": 500,
+    "InternalServerException": 500,
     "InvalidClientTokenId": 403,
     "MissingAuthenticationToken": 403,
     "OptInRequired": 403,
     "RequestEntityTooLarge": 413,
     "RequestTimeout": 408,
     "ServiceUnavailable": 503,
+    "ServiceUnavailableException": 503,
     "SignatureDoesNotMatch": 403,
 }
 
@@ -433,7 +435,13 @@ EC2 = Ec2Dialect(
 QUERY = Dialect("ValidationError", "MalformedInput")
 JSON = Dialect("ValidationException", "SerializationException", _UNKNOWN)
 LOGS = Dialect("InvalidParameterException", "SerializationException", _UNKNOWN)
-EBS = Dialect("ValidationException", "SerializationException", _UNKNOWN, unknown_status=404)
+EBS = Dialect(
+    "ValidationException",
+    "SerializationException",
+    _UNKNOWN,
+    unknown_status=404,
+    statuses={"InvalidSignatureException": 403, "UnrecognizedClientException": 403, "ExpiredTokenException": 403},
+)
 ROUTE53 = Dialect("InvalidInput", "InvalidInput")
 S3 = S3Dialect("InvalidArgument", "MalformedXML", statuses=S3_STATUSES)
 CLOUDWATCH = CloudWatchDialect("ValidationError", "MalformedInput", missing="MissingParameter")

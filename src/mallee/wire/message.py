@@ -65,7 +65,7 @@ class Request:
         key the last counts."""
         if self._fields is None:
             fields = dict(self.query)
-            if self.is_form and self.body:
+            if self.is_form and isinstance(self.body, bytes):
                 fields.update(pairs(self.body))
             self._fields = fields
         return self._fields

@@ -84,8 +84,8 @@ class Address:
 class Router:
     """``s3_domains``: the domains below which a host's first labels are a bucket (virtual-host style)."""
 
-    def __init__(self, catalogue: Services, s3_domains: tuple[str, ...] = ()) -> None:
-        self._services = catalogue
+    def __init__(self, services: Services, s3_domains: tuple[str, ...] = ()) -> None:
+        self._services = services
         self.s3_domains = s3_domains
 
     def route(self, request: Request) -> Route:
@@ -130,9 +130,11 @@ class Router:
             raise AwsError("InvalidAction", f"Mallee does not have the service {scope}.", status=400)
         if not entries or entries[0].is_form:
             fields = request.fields
-            name = fields.get("Action") or fields.get("Operation") or ""
+            name = fields.get("Action", "")
             if name or entries:
                 return self._of_form(request, entries, name, fields.get("Version", ""))
+        elif not any(entry.is_rest for entry in entries):  # A service of JSON, and no target.
+            return Address(PROTOCOLS["json"], self._services.get(entries[0].name), entries[0].version, "")
         return self._of_path(request, entries)
 
     def _of_target(self, protocol: str, target: str, name: str, content_type: bytes | None) -> Address:
@@ -167,7 +169,7 @@ class Router:
         except AwsError as error:
             return Address(protocol, service, entry.version, "", refusal=error)
         if entry.name == "s3" and found is not None:
-            refusal = _strange_subresource(request, query, service, found[0])
+            refusal = _strange_subresource(request, query, service)
             if refusal is not None:
                 return Address(protocol, service, entry.version, found[0], refusal=refusal)
         if found is None:
@@ -199,9 +201,7 @@ class Router:
         return None
 
 
-def _strange_subresource(
-    request: Request, query: list[tuple[str, str]], service: Service, name: str
-) -> AwsError | None:
+def _strange_subresource(request: Request, query: list[tuple[str, str]], service: Service) -> AwsError | None:
     """A bare query key that no operation knows may be a sub-resource of a newer S3; what would change something must
     not be taken for the operation without it, least of all DeleteBucket."""
     if request.method in ("GET", "HEAD"):
