@@ -269,7 +269,7 @@ def test_no_bytes_make_a_500(
     if target is not None:
         headers.append((b"x-amz-target", target))
     status, _, _ = edge.send(Request(method, path, query, headers, body))
-    assert 400 <= status < 500
+    assert 400 <= status < 500 or status == 501
     assert edge.dispatcher.faults == 0
 
 

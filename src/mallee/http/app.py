@@ -11,18 +11,19 @@ request to the same path is S3's.
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
+import os
 import re
 import time
-import uuid
 from collections.abc import Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mallee.http import errors
 from mallee.http.dispatch import Answer, Dispatcher
 from mallee.http.log import LineLog, stamp
 from mallee.http.metrics import Metrics
+from mallee.http.workers import Workers
 from mallee.wire import Request
 
 Scope = dict[str, Any]
@@ -37,6 +38,7 @@ BODY_LIMITS = {"s3": 8 * MIB, "sqs": 4 * MIB, "cloudformation": 4 * MIB}
 DRAINED = 16 * MIB  # a refused body up to this size is read and thrown away, so that the client sees the refusal
 
 _SCOPE = re.compile(rb"/([a-z0-9-]{1,40})/aws4_request")
+_SCOPE_QUERY = re.compile(rb"(?:/|%2[Ff])([a-z0-9-]{1,40})(?:/|%2[Ff])aws4_request")
 _FLUSH = 0.25
 
 
@@ -53,11 +55,11 @@ class Api:
         self._health = health
         self._metrics = metrics
         self._lines = lines
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="api")
+        self._workers = Workers(threads, "api")
         self._flush_due = False
 
     def close(self) -> None:
-        self._pool.shutdown(wait=True)
+        self._workers.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -74,18 +76,20 @@ class Api:
     async def _call(self, scope: Scope, receive: Receive, send: Send, began: float) -> None:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], headers)
-        request_id = str(uuid.uuid4())
-        service, length = _expected(request)
-        limit = BODY_LIMITS.get(service or "", BODY_LIMIT)
-        body = await _read(receive, length, limit)
+        request_id = new_request_id()
+        length = request.header(b"content-length")
+        promised = int(length) if length is not None and length.isdigit() else None
+        service = None
+        if promised is None or promised > BODY_LIMIT:
+            service = _service(request)
+        body = await _read(receive, promised, BODY_LIMITS.get(service or "", BODY_LIMIT))
         if body is None:
             return
         client = scope.get("client")
         if isinstance(body, bytes):
             request.body = body
-            loop = asyncio.get_running_loop()
             address = client[0] if client else ""
-            answer = await loop.run_in_executor(self._pool, self._dispatcher.answer, request, request_id, address)
+            answer = await self._workers.run(self._dispatcher.answer, request, request_id, address)
         else:
             answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
             if not body.drained:
@@ -99,28 +103,7 @@ class Api:
         self._metrics.count(answer.service, answer.operation, answer.status, answer.code, seconds)
         if self._lines is None:
             return
-        line = {
-            "at": stamp(),
-            "request_id": request_id,
-            "ip": client[0] if client else "",
-            "service": answer.service,
-            "operation": answer.operation,
-            "status": answer.status,
-            "ms": round(seconds * 1000, 2),
-            "in": len(request.body),
-            "out": len(answer.body),
-        }
-        if answer.code:
-            line["code"] = answer.code
-        if answer.arn:
-            line["arn"] = answer.arn
-        if answer.operation == "" or request.raw_path != b"/":
-            line["method"] = request.method
-            line["path"] = request.raw_path[:512].decode("latin-1")
-        agent = request.header(b"user-agent")
-        if agent:
-            line["agent"] = agent[:200].decode("latin-1")
-        self._lines.write(line)
+        self._lines.put(_line(request, answer, request_id, client, seconds))
         if not self._flush_due:
             self._flush_due = True
             asyncio.get_running_loop().call_later(_FLUSH, self._flush)
@@ -138,13 +121,35 @@ class Api:
             return False
         found: dict[str, Any] = {"status": "ok"}
         if scope["path"] == "/health":
-            found = await asyncio.get_running_loop().run_in_executor(self._pool, self._health)
+            found = await self._workers.run(self._health)
         body = json.dumps(found).encode()
         head = [(b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())]
         status = 200 if found["status"] == "ok" else 503
         await send({"type": "http.response.start", "status": status, "headers": head})
         await send({"type": "http.response.body", "body": body})
         return True
+
+
+_quoted = functools.lru_cache(4096)(json.dumps)  # agents, accounts and operations are few
+
+
+def _line(request: Request, answer: Answer, request_id: str, client: Any, seconds: float) -> str:
+    """The request's line of the log, written by hand: a third of what an encoder takes."""
+    parts = [
+        f'{{"at":"{stamp()}","request_id":"{request_id}","ip":"{client[0] if client else ""}",'
+        f'"service":"{answer.service}","operation":"{answer.operation}","status":{answer.status},'
+        f'"ms":{seconds * 1000:.2f},"in":{len(request.body)},"out":{len(answer.body)}'
+    ]
+    if answer.code:
+        parts.append(f'"code":{_quoted(answer.code)}')
+    if answer.arn:
+        parts.append(f'"arn":{_quoted(answer.arn)}')
+    if answer.operation == "" or request.raw_path != b"/":
+        parts.append(f'"method":{_quoted(request.method)},"path":{json.dumps(request.raw_path[:512].decode("latin-1"))}')
+    agent = request.header(b"user-agent")
+    if agent:
+        parts.append(f'"agent":{_quoted(agent[:200].decode("latin-1"))}')
+    return ",".join(parts) + "}"
 
 
 class TooLarge:
@@ -156,16 +161,21 @@ class TooLarge:
         self.drained = drained
 
 
-def _expected(request: Request) -> tuple[str | None, int | None]:
-    """The service that the signature names and the length that the head promises; neither is to be believed yet."""
+def new_request_id() -> str:
+    """A random UUID, version 4, in its usual form."""
+    digits = os.urandom(16).hex()
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _service(request: Request) -> str | None:
+    """The service that the signature names; not to be believed yet."""
     match = None
     authorization = request.header(b"authorization")
     if authorization is not None:
         match = _SCOPE.search(authorization[:1024])
     elif b"X-Amz-Credential" in request.raw_query:
-        match = re.search(rb"(?:/|%2[Ff])([a-z0-9-]{1,40})(?:/|%2[Ff])aws4_request", request.raw_query)
-    length = request.header(b"content-length")
-    return (match[1].decode() if match else None), (int(length) if length is not None and length.isdigit() else None)
+        match = _SCOPE_QUERY.search(request.raw_query)
+    return match[1].decode() if match else None
 
 
 async def _read(receive: Receive, length: int | None, limit: int) -> bytes | TooLarge | None:

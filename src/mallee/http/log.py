@@ -7,6 +7,7 @@ gathered. Writing the log never fails a request: a full disk loses lines and cou
 
 from __future__ import annotations
 
+import functools
 import json
 import logging
 import os
@@ -35,7 +36,10 @@ class LineLog:
         self.lost = 0
 
     def write(self, record: dict[str, Any], *, flush: bool = False) -> None:
-        line = _encode(record)
+        self.put(_encode(record), flush=flush)
+
+    def put(self, line: str, *, flush: bool = False) -> None:
+        """A line that is JSON already."""
         with self._lock:
             self._lines.append(line)
             self._waiting += len(line)
@@ -90,7 +94,13 @@ class LineLog:
 def stamp(at: float | None = None) -> str:
     """2025-01-31T12:00:00.123Z"""
     at = time.time() if at is None else at
-    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(at))}.{int(at * 1000) % 1000:03d}Z"
+    whole = int(at)
+    return f"{_second(whole)}.{int((at - whole) * 1000):03d}Z"
+
+
+@functools.lru_cache(8)
+def _second(at: int) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(at))
 
 
 class LogHandler(logging.Handler):

@@ -37,7 +37,14 @@ class Listener:
         self._socket = listening
         self._context = context
         self._config = Config(
-            app, http=Connection, ws="none", lifespan="off", interface="asgi3", log_config=None, access_log=False
+            app,
+            http=Connection,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
         )
         self._server: asyncio.Server | None = None
 
