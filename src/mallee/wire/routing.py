@@ -207,7 +207,7 @@ def _strange_subresource(request: Request, query: list[tuple[str, str]], service
     if request.method in ("GET", "HEAD"):
         return None
     for key, value in query:
-        if not value and key not in service.paths.known:
+        if not value and key not in service.paths.known and not key.lower().startswith("x-amz-"):
             return service.dialect.unsupported(f"the sub-resource {key[:80]}")
     return None
 
