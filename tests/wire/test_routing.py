@@ -140,6 +140,7 @@ S3 = [
     ("POST", "/b/k?uploadId=1", "CompleteMultipartUpload"),
     ("DELETE", "/b/k?uploadId=1", "AbortMultipartUpload"),
     ("DELETE", "/b/k?versionId=1", "DeleteObject"),
+    ("PUT", "/b/k?X-Amz-Security-Token=", "PutObject"),
     ("POST", "/b/k?select&select-type=2", "SelectObjectContent"),
 ]
 
