@@ -18,10 +18,10 @@ def down(chosen: Settings, progress: Progress, *, keep_guests: bool, destroy: bo
     with progress.step("stop the cloud and the node") as step:
         step.unchanged = not _stop_processes(chosen)
     if not chosen.simulated and not keep_guests:
-        from mallee.node import teardown
+        from mallee.node.teardown import teardown
 
         with progress.step("stop guests and take networks down") as step:
-            teardown.teardown(chosen.home, files=destroy, say=step.say)
+            teardown(chosen.home, files=destroy, say=step.say)
     if keep_guests:
         progress.line("  guests go on running; ./mallee up takes them over again")
     if destroy:
