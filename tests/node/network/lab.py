@@ -7,7 +7,6 @@ inside the guests' namespaces and used from the test.
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
 import socket
 import struct
@@ -18,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from mallee.fabric.document import Desired, Group, Guest, Metadata, Network, Port, Rule, Subnet
+from mallee.fabric.document import Boot, Desired, Group, Guest, Metadata, Network, Port, Rule, Subnet
 from mallee.node.config import NodeConfig
 from mallee.node.network import Networks, port_link
 from mallee.node.network.namespaces import Namespace, run
@@ -53,8 +52,6 @@ def metadata(**values: object) -> Metadata:
 
 
 def guest_of(guest_id: str, port_ids: tuple[str, ...], **values: object) -> Guest:
-    from mallee.fabric.document import Boot
-
     return Guest(guest_id, 1, "on", 0, 1, 512, (), Boot(), metadata(**values), port_ids=port_ids)
 
 
@@ -106,7 +103,9 @@ class Lab:
     desired: Desired
 
     @classmethod
-    def make(cls, stack: contextlib.ExitStack, home: Path, machine: Namespace, pool: str = "198.51.100.0/24", egress: str = "none", **more: object) -> Lab:
+    def make(
+        cls, stack: contextlib.ExitStack, home: Path, machine: Namespace, pool: str = "198.51.100.0/24", egress: str = "none", **more: Path
+    ) -> Lab:
         tag = secrets.token_hex(2)
         config = NodeConfig(home / tag, tag, "node-1", "local-1a", "local-1", (pool,), egress)
         lab = cls(tag, config, machine, Networks(config, machine.name, **more), stack, Desired("node-1", 0, "local-1", "local-1a", (pool,)))
@@ -338,16 +337,17 @@ def pinging(box: Box, ip: str, every: float = 0.005) -> Iterator[dict[str, int]]
         pinger.close()
 
 
-def snapshot() -> dict[str, str]:
-    """All that tests could leave behind on the real host."""
+def traces(tag: str, *others: str) -> dict[str, str]:
+    """All that a cloud with this tag could leave behind on the real host: the lines that name it, or one of the others."""
     commands = {
-        "links": "ip -o link | sed 's/.*: \\(.*\\): .*/\\1/' | cut -d@ -f1",
-        "namespaces": "ls /run/netns 2>/dev/null | grep -E '^(mle|mlt)-' || true",
-        "tables": "nft list tables",
+        "links": "ip -o link",
+        "namespaces": "ls /run/netns 2>/dev/null",
+        "tables": "nft list ruleset",
         "routes": "ip route show table all",
         "rules": "ip rule",
-        "processes": "pgrep -f hostsdir=/run/mallee || true",
-        "runtime": "ls /run/mallee 2>/dev/null || true",
+        "processes": "ps -eo comm=,args= | grep ^dnsmasq",
+        "runtime": "find /run/mallee 2>/dev/null",
     }
     found = {name: subprocess.run(["sh", "-c", command], capture_output=True, text=True).stdout for name, command in commands.items()}
-    return found | {"forwarding": Path("/proc/sys/net/ipv4/ip_forward").read_text(), "uid": str(os.getuid())}
+    wanted = (tag, *others)
+    return {name: "\n".join(line for line in text.splitlines() if any(word in line for word in wanted)) for name, text in found.items()}

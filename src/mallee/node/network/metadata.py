@@ -29,12 +29,16 @@ _FIRST_WITH_TAGS = "2021-03-23"
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d\Z")
 
 
-class Keys(dict[str, Any]):
-    """The folder of public keys, which lists ``0=name`` for the folder ``0``."""
+class Folder(dict[str, Any]):
+    """A folder that lists itself in its own way."""
 
-    def __init__(self, name: str, line: str) -> None:
-        super().__init__({"0": {"openssh-key": line.rstrip("\n") + "\n"}})
-        self.listing = f"0={name}"
+    def __init__(self, content: Tree, listing: str) -> None:
+        super().__init__(content)
+        self.listing = listing
+
+
+def _keys(name: str, line: str) -> Folder:
+    return Folder({"0": {"openssh-key": line.rstrip("\n") + "\n"}}, f"0={name}")
 
 
 def find(path: list[str], places: tuple[Place, ...], guest: Guest, config: NodeConfig) -> bytes | None:
@@ -55,7 +59,7 @@ def find(path: list[str], places: tuple[Place, ...], guest: Guest, config: NodeC
 
 
 def listing(folder: Tree) -> str:
-    if isinstance(folder, Keys):
+    if isinstance(folder, Folder):
         return folder.listing
     return "\n".join(f"{name}/" if isinstance(folder[name], dict) else name for name in sorted(folder))
 
@@ -77,7 +81,7 @@ def _root(places: tuple[Place, ...], guest: Guest, config: NodeConfig, version: 
     data = user_data(guest.metadata)
     if data:
         root["user-data"] = data
-    return root
+    return Folder(root, "\n".join(sorted(root)))  # EC2 sets no slashes here
 
 
 def identity_document(places: tuple[Place, ...], guest: Guest) -> str:
@@ -139,7 +143,7 @@ def meta_data(places: tuple[Place, ...], guest: Guest, config: NodeConfig, versi
     if metadata.ramdisk_id:
         tree["ramdisk-id"] = metadata.ramdisk_id
     if metadata.public_key:
-        tree["public-keys"] = Keys(metadata.key_name or "key", metadata.public_key)
+        tree["public-keys"] = _keys(metadata.key_name or "key", metadata.public_key)
     if metadata.options.tags and not (_VERSION.match(version) and version < _FIRST_WITH_TAGS):
         tree["tags"] = {"instance": dict(metadata.tags)}
     return tree
