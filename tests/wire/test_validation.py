@@ -113,7 +113,7 @@ def test_query_services() -> None:
         error.message
     )
     error = iam("Action=ListUsers&MaxItems=x")
-    assert (error.code, error.message) == ("MalformedInput", "x can not be converted to Integer")
+    assert (error.code, error.message) == ("MalformedInput", "x can not be converted to an Integer")
     assert "Member must satisfy enum value set: [User, Role" in iam("Action=GetAccountAuthorizationDetails&Filter.member.1=X").message
 
 
@@ -135,7 +135,7 @@ def test_cloudwatch_and_sqs_name_what_is_missing() -> None:
         (b"{", "SerializationException", "The request body is not valid JSON."),
         (b'{"KeyId": NaN}', "SerializationException", "The request body is not valid JSON."),
         (b"[]", "SerializationException", "Start of list found where not expected"),
-        ({"KeyId": 5}, "SerializationException", "NUMBER_VALUE can not be converted to String"),
+        ({"KeyId": 5}, "SerializationException", "NUMBER_VALUE can not be converted to a String"),
         ({"KeyId": {}}, "SerializationException", "Start of structure or map found where not expected."),
         (
             {"KeyId": "k", "GrantTokens": "x"},

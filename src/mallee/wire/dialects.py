@@ -133,14 +133,14 @@ _KINDS = {
     "blob": "BLOB_VALUE",
 }
 _TYPES = {
-    "integer": "Integer",
-    "long": "Long",
-    "float": "Float",
-    "double": "Double",
-    "boolean": "Boolean",
-    "string": "String",
-    "timestamp": "Timestamp",
-    "blob": "Blob",
+    "integer": "an Integer",
+    "long": "a Long",
+    "float": "a Float",
+    "double": "a Double",
+    "boolean": "a Boolean",
+    "string": "a String",
+    "timestamp": "a Timestamp",
+    "blob": "a Blob",
 }
 
 
