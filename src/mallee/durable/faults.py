@@ -52,9 +52,14 @@ CATALOGUE = {
         "{cause}",
         "Start the database, or correct database_url in config.toml; calls are answered with Unavailable until then and nothing is lost.",
     ),
+    "database-corrupt": Entry(
+        "The database file is damaged",
+        "{cause}",
+        "Stop Mallee, keep a copy of the file, check the disk, and restore the latest backup.",
+    ),
     "disk-full": Entry(
-        "A disk is full",
-        "There is no room left on {subject}.",
+        "A disk is full, or nearly",
+        "There is hardly any room left on {subject}.",
         "Free space in the cloud's home or terminate instances; what waits for room goes on by itself.",
     ),
     "guest-crashed": Entry(
@@ -117,6 +122,16 @@ CATALOGUE = {
         "The public pool is in use on this machine",
         "The machine already routes a network that overlaps the public pool {pool}.",
         "Choose another pool: ./mallee down, then public_pool in config.toml.",
+    ),
+    "reconciler-failing": Entry(
+        "A reconciler fails",
+        "The reconciler {subject} raised {error}",
+        "It is called again by itself. If it keeps failing, report it with the lines around it in ./mallee logs cloud.",
+    ),
+    "step-failing": Entry(
+        "A step fails again and again",
+        "The step {step} of {subject} ({machine}) has failed {tries} times. {error}",
+        "It is tried again by itself. ./mallee doctor {subject} shows where it is; ./mallee logs cloud has the whole of the error.",
     ),
     "step-overdue": Entry(
         "A step has missed its deadline",

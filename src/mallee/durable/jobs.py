@@ -18,7 +18,11 @@ TOPIC = "jobs"
 _WAKE = (
     sa.update(JOBS)
     .where(JOBS.c.id == sa.bindparam("job_id"), JOBS.c.done_at.is_(None))
-    .values(due=sa.bindparam("now", type_=JOBS.c.due.type), wakes=JOBS.c.wakes + 1)
+    .values(
+        # while a worker is at it, the job stays that worker's: it sees the count when it is through, and looks again
+        due=sa.case((JOBS.c.lease.is_(None), sa.bindparam("now", type_=JOBS.c.due.type)), else_=JOBS.c.due),
+        wakes=JOBS.c.wakes + 1,
+    )
 )
 
 
@@ -42,6 +46,7 @@ def start_many(tx: Tx, machine: str, resource_ids: Iterable[str], /, **state: An
         "started_at": tx.now,
         "entered_at": tx.now,
         "deadline": deadline_of(kind, kind.first, tx.now),
+        "troubled": False,
         "done_at": None,
     }
     tx.everyone().insert_many(JOBS, [{"id": resource_id, **common} for resource_id in resource_ids])
@@ -85,6 +90,7 @@ def read_job(row: sa.Row[Any], signals: frozenset[str]) -> Job:
         entered_at=row.entered_at,
         deadline=row.deadline,
         done_at=row.done_at,
+        troubled=row.troubled,
         signals=signals,
     )
 

@@ -19,6 +19,9 @@ from . import faults
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 RECORD, ACT = "record", "act"
+RECORD_LEASE = 15.0
+"""Seconds until a job whose worker died within a record step is due again."""
+ACT_LEASE = 120.0
 
 
 class Go:
@@ -27,6 +30,9 @@ class Go:
     def __init__(self, step: str, /, **state: Any) -> None:
         self.step = step
         self.state = state
+
+    def __repr__(self) -> str:
+        return f"Go({self.step!r}, **{self.state!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +78,7 @@ class Job:
     entered_at: datetime
     deadline: datetime | None
     done_at: datetime | None
+    troubled: bool = False
     signals: frozenset[str] = frozenset()
     taken: set[str] = field(default_factory=set)
 
@@ -88,12 +95,13 @@ class Step:
     name: str
     kind: str
     deadline: float | None
+    lease: float
     function: Callable[..., Any]
 
 
-def _mark(kind: str, deadline: float | None) -> Callable[[Function], Function]:
+def _mark(kind: str, deadline: float | None, lease: float) -> Callable[[Function], Function]:
     def marked(function: Function) -> Function:
-        function.__dict__["step"] = (kind, deadline)
+        function.__dict__["step"] = (kind, deadline, lease)
         return function
 
     return marked
@@ -105,16 +113,19 @@ def record(function: Function) -> Function: ...
 def record(*, deadline: float | None = None) -> Callable[[Function], Function]: ...
 def record(function: Any = None, *, deadline: float | None = None) -> Any:
     """A step ``(self, tx, job) -> outcome`` inside the transaction that moves the job. ``deadline``: seconds in this step."""
-    return _mark(RECORD, deadline)(function) if function is not None else _mark(RECORD, deadline)
+    mark = _mark(RECORD, deadline, RECORD_LEASE)
+    return mark if function is None else mark(function)
 
 
 @overload
 def act(function: Function) -> Function: ...
 @overload
-def act(*, deadline: float | None = None) -> Callable[[Function], Function]: ...
-def act(function: Any = None, *, deadline: float | None = None) -> Any:
-    """A step ``(self, world, job) -> outcome`` with no transaction open, idempotent."""
-    return _mark(ACT, deadline)(function) if function is not None else _mark(ACT, deadline)
+def act(*, deadline: float | None = None, lease: float = ACT_LEASE) -> Callable[[Function], Function]: ...
+def act(function: Any = None, *, deadline: float | None = None, lease: float = ACT_LEASE) -> Any:
+    """A step ``(self, world, job) -> outcome`` with no transaction open, idempotent. ``lease``: longer than one call ever takes; when
+    it is over, another worker does the step again, though the first may still be at it."""
+    mark = _mark(ACT, deadline, lease)
+    return mark if function is None else mark(function)
 
 
 class Machine:
@@ -134,19 +145,26 @@ class Machine:
             function = getattr(cls, name, None)
             mark = getattr(function, "step", None)
             if callable(function) and isinstance(mark, tuple):
-                found[name] = Step(name, mark[0], mark[1], function)
+                kind, deadline, lease = mark
+                found[name] = Step(name, kind, deadline, lease, function)
         cls.steps = found
         if not cls.name:
             return
         for step in {cls.first, *cls.interrupts.values(), *cls.destroying}:
             if step not in found:
                 raise TypeError(f"machine {cls.name} has no step {step!r}")
+        for signal, step in cls.interrupts.items():
+            if step not in cls.destroying:
+                raise TypeError(
+                    f"machine {cls.name}: {signal} leads to {step}, which must be in destroying, or it would interrupt itself"
+                )
         KINDS[cls.name] = cls
 
-    def overdue(self, tx: Tx, job: Job) -> Outcome:
-        """What to do when a step has missed its deadline. Never silence: by default a fault, and the step goes on with a new deadline."""
+    def overdue(self, tx: Tx, job: Job) -> Outcome | None:
+        """What to do when a step has missed its deadline: where to go, or None to go on waiting until the deadline is over once more.
+        Never silence: by default it raises a fault, which is cleared when the job leaves the step, and goes on waiting."""
         faults.raise_(tx, "step-overdue", job.id, step=job.step, machine=self.name, error=job.error or "")
-        return Go(job.step)
+        return None
 
 
 KINDS: dict[str, type[Machine]] = {}

@@ -8,6 +8,7 @@ is called again at its next time; that it failed stands in a row for ``./mallee 
 from __future__ import annotations
 
 import logging
+import shutil
 import threading
 import traceback
 from collections.abc import Callable, Iterable, Sequence
@@ -18,14 +19,19 @@ import sqlalchemy as sa
 
 from mallee.store import Clock, Database, StoreUnavailable, read_all
 
+from . import faults
 from .records import ENDED_BEFORE, JOBS, RECONCILIATIONS
 
 log = logging.getLogger(__name__)
+
+_FORGET = sa.delete(JOBS).where(JOBS.c.id.in_(sa.bindparam("ids", expanding=True)))
 
 Function = Callable[[Database, Clock], None]
 
 KEPT = timedelta(days=1)
 """How long the job of a life that has ended can still be looked at."""
+LITTLE_ROOM, ENOUGH_ROOM = 256 << 20, 512 << 20
+"""Free bytes on the database's disk below which a fault is raised, and above which it is cleared."""
 NOTED = timedelta(seconds=60)
 """A run like the one before is written down at most this often."""
 LONGEST_WAIT = 60.0
@@ -58,11 +64,15 @@ def reconciler(name: str, *, every: float, on: Sequence[str] = ()) -> Callable[[
 
 @reconciler("ended-jobs", every=300)
 def forget_ended_jobs(database: Database, clock: Clock) -> None:
+    """Removes the jobs of lives that ended long ago, in small transactions."""
     before = clock.now() - KEPT
-    with database.reading() as tx:
-        ended = [row.id for row in tx.all(ENDED_BEFORE, before=before)]
-    if ended:
-        database.run(lambda tx: tx.execute(sa.delete(JOBS).where(JOBS.c.id.in_(ended))), durable=False)
+    while True:
+        with database.reading() as tx:
+            ended = [row.id for row in tx.all(ENDED_BEFORE, before=before)]
+        if not ended:
+            return
+        with database.transaction(durable=False) as tx:
+            tx.execute(_FORGET, ids=ended)
 
 
 @reconciler("checkpoint", every=10)
@@ -71,7 +81,23 @@ def checkpoint(database: Database, clock: Clock) -> None:
     database.checkpoint()
 
 
-BUILT_IN = (forget_ended_jobs, checkpoint)
+@reconciler("disk-room", every=30)
+def watch_disk(database: Database, clock: Clock) -> None:
+    """Says that the database's disk is nearly full while that can still be written down."""
+    folder = database.folder
+    if folder is None:
+        return
+    free = shutil.disk_usage(folder).free
+    if LITTLE_ROOM <= free < ENOUGH_ROOM:
+        return
+    with database.reading() as tx:
+        stands = any(fault.code == "disk-full" for fault in faults.open_(tx, str(folder)))
+    if stands != (free < LITTLE_ROOM):
+        change = faults.clear if stands else faults.raise_
+        database.run(lambda tx: change(tx, "disk-full", str(folder)), durable=False)
+
+
+BUILT_IN = (forget_ended_jobs, checkpoint, watch_disk)
 
 _ALL = sa.select(RECONCILIATIONS).order_by(RECONCILIATIONS.c.name)
 
@@ -171,5 +197,9 @@ class Reconcilers:
         try:
             with self.database.transaction(durable=False) as tx:
                 tx.put(RECONCILIATIONS, name=turn.reconciler.name, ran_at=now, error=error)
+                if error is not None:
+                    faults.raise_(tx, "reconciler-failing", turn.reconciler.name, error=error)
+                else:
+                    faults.clear(tx, "reconciler-failing", turn.reconciler.name)
         except Exception as trouble:
             log.warning("could not write down how %s went: %s", turn.reconciler.name, trouble)

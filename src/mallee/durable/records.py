@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import Column, ForeignKey, Index, bindparam, func, select, text
 
-from mallee.store import Integer, Json, Text, Timestamp, Tx, plain_table, resource_table
+from mallee.store import Flag, Integer, Json, Text, Timestamp, Tx, plain_table, resource_table
 
 JOBS = plain_table(
     "jobs",
@@ -20,6 +20,7 @@ JOBS = plain_table(
     Column("started_at", Timestamp, nullable=False),
     Column("entered_at", Timestamp, nullable=False),  # the present step
     Column("deadline", Timestamp),  # of the present step
+    Column("troubled", Flag, nullable=False),  # whether a fault was raised about the present step
     Column("done_at", Timestamp),
 )
 Index("jobs_by_due", JOBS.c.due, sqlite_where=text("due IS NOT NULL"), postgresql_where=text("due IS NOT NULL"))
@@ -53,12 +54,17 @@ JOB = select(JOBS).where(JOBS.c.id == bindparam("id"))
 LOCKED_JOB = JOB.with_for_update()
 SIGNALS_OF = select(SIGNALS.c.name).where(SIGNALS.c.job_id == bindparam("id"))
 DUE = (
-    select(JOBS.c.id, JOBS.c.tries)
-    .where(JOBS.c.due.is_not(None), JOBS.c.due <= bindparam("now", type_=JOBS.c.due.type))
+    select(JOBS.c.id, JOBS.c.machine, JOBS.c.step, JOBS.c.tries)
+    .where(
+        JOBS.c.due.is_not(None),
+        JOBS.c.due <= bindparam("now", type_=JOBS.c.due.type),
+        JOBS.c.machine.in_(bindparam("machines", expanding=True)),
+    )
     .order_by(JOBS.c.due)
     .limit(bindparam("most"))
 )
 DUE_UNLOCKED = DUE.with_for_update(skip_locked=True)
+LEASED = select(JOBS.c.id, JOBS.c.tries).where(JOBS.c.lease.is_not(None), JOBS.c.done_at.is_(None))
 NEXT_DUE = select(func.min(JOBS.c.due)).where(JOBS.c.due.is_not(None))
 UNFINISHED = (
     select(JOBS.c.machine, JOBS.c.step, func.count().label("number"))

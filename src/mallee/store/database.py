@@ -12,6 +12,7 @@ import logging
 import random
 import time
 from collections.abc import Callable
+from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -46,6 +47,11 @@ class Database:
     def kind(self) -> str:
         """``sqlite`` or ``postgresql``."""
         return self.engine.kind
+
+    @property
+    def folder(self) -> Path | None:
+        """Where the database's file is; None if it is kept by a server."""
+        return Path(self.engine.url.database or "").resolve().parent if self.kind == "sqlite" else None
 
     def transaction(
         self,
@@ -92,6 +98,10 @@ class Database:
         With ``since``, a :meth:`mark` taken before looking at the database, no nudge falls between looking and waiting.
         """
         return self._nudges.wait(topic, timeout, since)
+
+    def nudge(self, topic: str) -> None:
+        """Wakes those who wait for ``topic`` in this process, without a transaction."""
+        self._nudges.notify((topic,))
 
     def subscribe(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls ``callback`` on every nudge of ``topic``; returns a function that ends it. The callback must be quick."""

@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from alembic import context
 
-from mallee.store import schema, types
+from mallee.store import metadata, types
 
 
-def render_item(kind: str, item: Any, autogen_context: Any) -> str | bool:
+def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
     """Columns of the store's own types are written by their names."""
     if kind == "type" and type(item).__module__ == types.__name__:
-        autogen_context.imports.add("from mallee.store import types")
         return f"types.{type(item).__name__}()"
     return False
 
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=schema.metadata,
+    target_metadata=metadata,
     render_item=render_item,
     render_as_batch=False,
     transaction_per_migration=False,

@@ -181,6 +181,7 @@ def upgrade() -> None:
         sa.Column("started_at", types.Timestamp(), nullable=False),
         sa.Column("entered_at", types.Timestamp(), nullable=False),
         sa.Column("deadline", types.Timestamp(), nullable=True),
+        sa.Column("troubled", types.Flag(), nullable=False),
         sa.Column("done_at", types.Timestamp(), nullable=True),
         sa.PrimaryKeyConstraint("id", name=op.f("pk_jobs")),
         info={"owned": False, "journal": False},
