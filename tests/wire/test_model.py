@@ -54,7 +54,9 @@ def test_a_cache_is_made_used_and_not_trusted(tmp_path: Path) -> None:
         file.unlink()
         file.write_bytes(damaged)
         assert pack.load(source, tmp_path).record(3) == fresh.record(3)
-    assert [path.suffix for path in tmp_path.iterdir()] == [".pack"]
+    file.rename(tmp_path / "sts-0-0-1.pack")
+    pack.load(source, tmp_path)
+    assert list(tmp_path.iterdir()) == [file]
 
 
 def test_a_cache_that_cannot_be_written_is_done_without(tmp_path: Path) -> None:

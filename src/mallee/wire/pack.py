@@ -128,6 +128,9 @@ def load(source: Path, cache: Path | None) -> Pack:
         with os.fdopen(handle, "wb") as file:
             file.write(packed)
         os.replace(name, target)
+        for older in cache.glob(f"{source.parent.parent.name}-*.pack"):
+            if older != target:
+                older.unlink(missing_ok=True)  # Whoever has it mapped keeps it.
         return _map(target)
     except OSError:  # A cache that cannot be written costs memory, not service.
         return Pack(packed)
