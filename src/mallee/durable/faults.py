@@ -98,6 +98,11 @@ CATALOGUE = {
         "Node {node} has not removed {subject} yet ({doing}); it stays in step {step}.",
         "See whether the node runs (./mallee status). The instance is removed as soon as the node is back; nothing has to be done by hand.",
     ),
+    "names-failed": Entry(
+        "The resolver of a network does not run",
+        "The node could not run the resolver of {subject}; names do not resolve there, everything else works.",
+        "./mallee logs node has what dnsmasq said; the node tries again by itself.",
+    ),
     "network-failed": Entry(
         "A node could not make a network",
         "The node could not bring {subject} to what it should be.",
