@@ -30,11 +30,11 @@ def stack() -> Iterator[contextlib.ExitStack]:
 
 
 @pytest.fixture
-def machine(stack) -> Box:
-    """What stands for the machine's own namespace."""
-    return Box.make(stack, f"mlt-{secrets.token_hex(2)}-machine")
+def host(stack) -> Box:
+    """What stands for the host's own namespace."""
+    return Box.make(stack, f"mlt-{secrets.token_hex(2)}-host")
 
 
 @pytest.fixture
-def lab(stack, machine, tmp_path) -> Lab:
-    return Lab.make(stack, tmp_path, machine.namespace)
+def lab(stack, host, tmp_path) -> Lab:
+    return Lab.make(stack, tmp_path, host.namespace)

@@ -1,4 +1,4 @@
-"""A machine, its outside, and guests, all of them network namespaces of this test: nothing touches the host's own network.
+"""A host, its outside, and guests, all of them network namespaces of this test: nothing touches the host's own network.
 
 A guest is a namespace with one end of a veth pair, whose other end is handed to ``adopt_tap`` as QEMU's tap would be. Sockets are made
 inside the guests' namespaces and used from the test.
@@ -93,22 +93,22 @@ def network(ports: tuple[Port, ...], groups: tuple[Group, ...], vpc: int = 1, pr
 
 @dataclass
 class Lab:
-    """One cloud on one machine."""
+    """One cloud on one host."""
 
     tag: str
     config: NodeConfig
-    machine: Namespace
+    host: Namespace
     networks: Networks
     stack: contextlib.ExitStack
     desired: Desired
 
     @classmethod
     def make(
-        cls, stack: contextlib.ExitStack, home: Path, machine: Namespace, pool: str = "198.51.100.0/24", egress: str = "none", **more: Path
+        cls, stack: contextlib.ExitStack, home: Path, host: Namespace, pool: str = "198.51.100.0/24", egress: str = "none", **more: Path
     ) -> Lab:
         tag = secrets.token_hex(2)
         config = NodeConfig(home / tag, tag, "node-1", "local-1a", "local-1", (pool,), egress)
-        lab = cls(tag, config, machine, Networks(config, machine.name, **more), stack, Desired("node-1", 0, "local-1", "local-1a", (pool,)))
+        lab = cls(tag, config, host, Networks(config, host.name, **more), stack, Desired("node-1", 0, "local-1", "local-1a", (pool,)))
         stack.callback(lab.destroy)
         lab.networks.ensure_node_namespace()
         return lab
@@ -125,7 +125,7 @@ class Lab:
     def restart(self) -> None:
         """The agent ends and another one starts."""
         self.networks.close()
-        self.networks = Networks(self.config, self.machine.name)
+        self.networks = Networks(self.config, self.host.name)
         self.networks.ensure_node_namespace()
 
     def plug(self, port: Port, address: bool = True) -> Box:

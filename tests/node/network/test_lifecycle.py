@@ -122,7 +122,7 @@ def test_a_new_agent_takes_over_what_runs(lab):
             lab.restart()
             lab.apply(network((a, b), GROUPS))
             assert lab.networks.vpc(VPC).rules.wholes == 0
-            assert lab.networks.edge._machine_rules.wholes == lab.networks.edge._node_rules.wholes == 0
+            assert lab.networks.edge._host_rules.wholes == lab.networks.edge._node_rules.wholes == 0
             assert one.get("/latest/meta-data/instance-id") == a.guest_id
     assert counts["sent"] == counts["answered"] > 5
     assert {each.pid for each in processes(runtime_folder(lab.tag))} == names
@@ -150,7 +150,7 @@ def test_a_new_agent_removes_what_is_no_longer_desired(lab):
         two.ip("link", "show", "eth0")
 
 
-def test_interference_is_repaired(lab, machine):
+def test_interference_is_repaired(lab, host):
     a, b = pair()
     lab.apply(network((a, b), GROUPS))
     one, _ = lab.plug(a), lab.plug(b)
@@ -163,28 +163,28 @@ def test_interference_is_repaired(lab, machine):
     router.run(["ip", "address", "del", "10.0.0.1/32", "dev", "lo"])
     lab.networks.edge.node.run(["ip", "route", "del", "198.51.100.10/32"])
     lab.networks.edge.node.run(["ip", "link", "del", vpc.router.uplink])
-    machine.namespace.run(["nft", "flush", "ruleset"])
+    host.namespace.run(["nft", "flush", "ruleset"])
     for process in processes(runtime_folder(lab.tag)):
         os.kill(process.pid, signal.SIGKILL)
     lab.restart()
     lab.apply(network((a, b), GROUPS))
-    assert one.ping(b.ip) and machine.tcp("198.51.100.10", 22)
+    assert one.ping(b.ip) and host.tcp("198.51.100.10", 22)
     assert one.resolve(b.private_hostname, "10.0.0.2") == [b.ip]
-    assert f"mallee_{lab.tag}" in machine.run("nft", "list", "tables")
+    assert f"mallee_{lab.tag}" in host.run("nft", "list", "tables")
 
 
-def test_a_lost_router_or_node_namespace_is_made_again(lab, machine):
+def test_a_lost_router_or_node_namespace_is_made_again(lab, host):
     a, b = pair()
     lab.apply(network((a, b), GROUPS))
     lab.plug(a)
     for process in processes(runtime_folder(lab.tag)):
         os.kill(process.pid, signal.SIGKILL)
     lab.networks.vpc(VPC).router.namespace.run(["true"])
-    machine.namespace.run(["ip", "netns", "delete", f"mle-{lab.tag}-{VPC[4:]}"])
+    host.namespace.run(["ip", "netns", "delete", f"mle-{lab.tag}-{VPC[4:]}"])
     lab.apply(network((a, b), GROUPS))
     one, _ = lab.plug(replace(a, id=a.id)), None
     assert one.ping("10.0.0.1") and one.get("/latest/meta-data/instance-id") == a.guest_id
-    assert machine.ping("198.51.100.10")
+    assert host.ping("198.51.100.10")
 
 
 def test_one_network_that_fails_leaves_the_others_working(lab):
@@ -198,14 +198,14 @@ def test_one_network_that_fails_leaves_the_others_working(lab):
     assert one.ping(b.ip)
 
 
-def test_the_audit_is_plain_data_with_everything_in_it(lab, machine):
+def test_the_audit_is_plain_data_with_everything_in_it(lab, host):
     a, b = pair()
     lab.apply(network((a, b), GROUPS))
     lab.plug(a)
     found = json.loads(json.dumps(lab.networks.audit()))
-    assert found["machine"]["link"]["name"] == f"mle-{lab.tag}"
-    assert {route["to"] for route in found["machine"]["routes"]} >= {"198.51.100.0/24"}
-    assert list(found["machine"]["tables"]) == [f"inet mallee_{lab.tag}"]
+    assert found["host"]["link"]["name"] == f"mle-{lab.tag}"
+    assert {route["to"] for route in found["host"]["routes"]} >= {"198.51.100.0/24"}
+    assert list(found["host"]["tables"]) == [f"inet mallee_{lab.tag}"]
     router = found["namespaces"][f"mle-{lab.tag}-{VPC[4:]}"]
     sets = router["tables"]["inet vpc"]["sets"]
     assert f"{port_link(a.id)} . {a.mac} . {a.ip}" in sets["senders"]
@@ -213,20 +213,20 @@ def test_the_audit_is_plain_data_with_everything_in_it(lab, machine):
     assert any(route["to"] == "10.0.0.10/32" and route["link"] == port_link(a.id) for route in router["routes"])
 
 
-def test_teardown_leaves_nothing_on_the_machine(stack, machine, tmp_path):
-    machine.namespace.set(ipv4__ip_forward=0)
+def test_teardown_leaves_nothing_on_the_host(stack, host, tmp_path):
+    host.namespace.set(ipv4__ip_forward=0)
 
     def state():
         inside = "ip -o link | cut -d: -f2; ip route show table all; ip rule; nft list ruleset; cat /proc/sys/net/ipv4/ip_forward"
-        return machine.run("sh", "-c", inside)
+        return host.run("sh", "-c", inside)
 
     before = state()
-    lab = Lab.make(stack, tmp_path, machine.namespace, egress="nat")
+    lab = Lab.make(stack, tmp_path, host.namespace, egress="nat")
     a, b = pair()
     lab.apply(network((a, b), GROUPS), network((port(10, "10.0.0.10", ALL, vpc=2),), GROUPS, vpc=2))
-    assert machine.namespace.get("ipv4/ip_forward") == 1
+    assert host.namespace.get("ipv4/ip_forward") == 1
     assert state() != before
-    here = traces(lab.tag, str(machine.namespace.name))
+    here = traces(lab.tag, str(host.namespace.name))
     assert here["namespaces"] and here["processes"] and here["runtime"]
     with tap(lab, port_link(a.id)):
         lab.networks.adopt_tap(a.id, port_link(a.id))
@@ -239,7 +239,7 @@ def test_teardown_leaves_nothing_on_the_machine(stack, machine, tmp_path):
     assert state() == before
 
 
-def test_the_same_in_the_real_namespace_of_the_machine(stack, tmp_path):
+def test_the_same_in_the_real_namespace_of_the_host(stack, tmp_path):
     forwarding = Path("/proc/sys/net/ipv4/ip_forward").read_text()
     lab = Lab.make(stack, tmp_path, Namespace(None), pool="192.0.0.64/28")
     faults = lab.networks.apply(lab.desired)

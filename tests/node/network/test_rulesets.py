@@ -102,27 +102,27 @@ def _live(box: Box) -> list[str]:
 
 
 @pytest.mark.node
-def test_every_difference_leads_where_the_whole_does(stack, machine):
+def test_every_difference_leads_where_the_whole_does(stack, host):
     chance = random.Random(7)
-    other = Box.make(stack, f"{machine.namespace.name}-b"[:40])
-    step = Applied(machine.namespace)
+    other = Box.make(stack, f"{host.namespace.name}-b"[:40])
+    step = Applied(host.namespace)
     for _ in range(25):
         wanted = _random_ruleset(chance)
         step.apply(wanted)
         other.namespace.run(["nft", "-f", "-"], whole(wanted))
-        assert _live(machine) == _live(other)
+        assert _live(host) == _live(other)
     assert step.wholes == 1
     assert step.differences >= 20
 
 
 @pytest.mark.node
-def test_counters_live_through_a_change_of_the_rules(stack, machine):
+def test_counters_live_through_a_change_of_the_rules(stack, host):
     table = Table("inet", "t", counters={"kept": None}, chains={"c": Chain(["counter name kept"], "type filter hook input priority 0;")})
-    applied = Applied(machine.namespace)
+    applied = Applied(host.namespace)
     applied.apply(Ruleset([table]))
-    assert machine.ping("127.0.0.1")
+    assert host.ping("127.0.0.1")
     changed = replace(table, chains={"c": Chain(["tcp dport 1 drop", "counter name kept"], "type filter hook input priority 0;")})
     applied.apply(Ruleset([changed]))
-    counted = [item["counter"]["packets"] for item in listing(machine.namespace, "counters") if "counter" in item]
+    counted = [item["counter"]["packets"] for item in listing(host.namespace, "counters") if "counter" in item]
     assert counted[0] >= 2
     assert applied.differences == 1

@@ -109,11 +109,11 @@ def test_the_token_travels_no_farther_than_the_hop_limit(pair, lab):
     assert lives == {3}
 
 
-def test_metadata_is_for_ports_only(pair, lab, machine):
+def test_metadata_is_for_ports_only(pair, lab, host):
     one, _ = pair
-    machine.ip("route", "add", "169.254.169.254/32", "via", "198.51.100.10", "dev", f"mle-{lab.tag}", "onlink")
+    host.ip("route", "add", "169.254.169.254/32", "via", "198.51.100.10", "dev", f"mle-{lab.tag}", "onlink")
     with pytest.raises(OSError):
-        machine.http("GET", "/latest/meta-data/")
+        host.http("GET", "/latest/meta-data/")
     assert not one.tcp("169.254.169.254", 22, timeout=0.2)
 
 
@@ -236,7 +236,7 @@ def test_doctor_sees_what_was_asked(pair, lab):
     assert found["route"] and found["neighbour"] == {"mac": a.mac, "permanent": True}
     assert found["public"] == {
         "address": "198.51.100.10",
-        "machine_routes": True,
+        "host_routes": True,
         "node_routes": True,
         "translated_in": True,
         "translated_out": True,

@@ -1,14 +1,14 @@
-"""The edge of the node: the hypervisor's namespace, its one link to the machine, public addresses and the way out.
+"""The edge of the node: the hypervisor's namespace, its one link to the host, public addresses and the way out.
 
-    machine's own namespace          mle-<tag>-node                     mle-<tag>-<vpc>  (one per VPC)
+    host's own namespace          mle-<tag>-node                     mle-<tag>-<vpc>  (one per VPC)
       mle-<tag>  198.18.x.y/31  ----  uplink  198.18.x.y+1   v-<vpc>  ----  igw  240.a.b.c
 
 What always holds:
 
 * Nothing addressed to the public pool takes the default route: an ``unreachable`` route stands behind it on both sides of the uplink.
-* What comes from a guest reaches no service of the machine itself, at whatever address: only answers pass, and the resolver's
+* What comes from a guest reaches no service of the host itself, at whatever address: only answers pass, and the resolver's
   questions, which come from the node's own address. This stands in a table of our own; the user's tables are not touched.
-* With egress "none" guests reach nothing outside; the machine reaches them. With "nat" the machine masquerades what comes from the
+* With egress "none" guests reach nothing outside; the host reaches them. With "nat" the host masquerades what comes from the
   pool; it forwards for that purpose, and goes back to what it did before when the last cloud leaves it.
 
 The uplink's addresses come from 198.18.0.0/15 (RFC 2544, never routed on the internet) by the tag, those of the routers from
@@ -30,21 +30,21 @@ from mallee.node.network.ruleset import Applied, Chain, Ruleset, Set, Table
 
 UPLINK = "uplink"
 RESOLVER_PORT = 10053
-_MACHINE_MAC, _NODE_MAC = "02:00:00:00:02:01", "02:00:00:00:02:02"
+_HOST_MAC, _NODE_MAC = "02:00:00:00:02:01", "02:00:00:00:02:02"
 _STATE = Path("/run/mallee")
 
 
-def machine_link(tag: str) -> str:
+def host_link(tag: str) -> str:
     return f"mle-{checked_tag(tag)}"
 
 
-def machine_address(tag: str) -> str:
-    """The machine's end of the uplink: where guests see the machine's own connections come from."""
+def host_address(tag: str) -> str:
+    """The host's end of the uplink: where guests see the host's own connections come from."""
     return str(ipaddress.IPv4Address("198.18.0.0") + 2 * int(checked_tag(tag), 16))
 
 
 def node_address(tag: str) -> str:
-    return str(ipaddress.IPv4Address(machine_address(tag)) + 1)
+    return str(ipaddress.IPv4Address(host_address(tag)) + 1)
 
 
 def router_address(vni: int) -> str:
@@ -60,12 +60,12 @@ class PublicAddress:
 
 
 class Edge:
-    def __init__(self, config: NodeConfig, machine: Namespace) -> None:
+    def __init__(self, config: NodeConfig, host: Namespace) -> None:
         self.config = config
-        self.machine = machine
+        self.host = host
         self.node = Namespace(node_namespace(config.tag))
-        self.link = machine_link(config.tag)
-        self._machine_rules = Applied(machine)
+        self.link = host_link(config.tag)
+        self._host_rules = Applied(host)
         self._node_rules = Applied(self.node)
         self.pools = config.public_pool
         self._metric = 0xF0000000 + int(config.tag, 16)  # behind every route of others, and telling two clouds' apart
@@ -73,7 +73,7 @@ class Edge:
     # ---------------------------------------------------------------------------------------------- the node's namespace
 
     def ensure(self) -> None:
-        """The node's namespace, its link to the machine and the guards of both ends; leaves alone what is right."""
+        """The node's namespace, its link to the host and the guards of both ends; leaves alone what is right."""
         made = self.node.create()
         settings = {"ipv4__ip_forward": 1, "ipv6__conf__all__disable_ipv6": 1, "ipv6__conf__default__disable_ipv6": 1}
         settings |= {"ipv4__conf__all__rp_filter": 0, "ipv4__conf__default__rp_filter": 1}
@@ -82,19 +82,17 @@ class Edge:
         links = self.node.netlink.links()
         if made or not links["lo"].up:
             self.node.netlink.change_link(links["lo"].index, up=True)
-        outer = self.machine.netlink.link(self.link)
+        outer = self.host.netlink.link(self.link)
         if UPLINK not in links or outer is None:
             self.node.netlink.delete_link(UPLINK)
-            self.machine.netlink.delete_link(self.link)
+            self.host.netlink.delete_link(self.link)
             with self.node.opened() as there:
-                self.machine.netlink.add_veth(self.link, UPLINK, there, _MACHINE_MAC, _NODE_MAC, self.config.mtu)
+                self.host.netlink.add_veth(self.link, UPLINK, there, _HOST_MAC, _NODE_MAC, self.config.mtu)
         self._guard()  # before the link is up
-        outer, inner = self._required(self.machine, self.link), self._required(self.node, UPLINK)
-        self.machine.set_link(self.link, conf__rp_filter=0, conf__send_redirects=0)
-        with self.machine.inside():
-            Path(f"/proc/sys/net/ipv6/conf/{self.link}/disable_ipv6").write_text("1")
+        outer, inner = self._required(self.host, self.link), self._required(self.node, UPLINK)
+        self.host.set_link(self.link, ipv4__conf__rp_filter=0, ipv4__conf__send_redirects=0, ipv6__conf__disable_ipv6=1)
         for namespace, link, address in (
-            (self.machine, outer, machine_address(self.config.tag)),
+            (self.host, outer, host_address(self.config.tag)),
             (self.node, inner, node_address(self.config.tag)),
         ):
             wanted = Address(link.index, address, 31)
@@ -107,35 +105,41 @@ class Edge:
     def _required(namespace: Namespace, name: str) -> Link:
         link = namespace.netlink.link(name)
         if link is None:
-            raise NetworkError(f"the link {name} vanished from {namespace.name or 'the machine'}")
+            raise NetworkError(f"the link {name} vanished from {namespace.name or 'the host'}")
         return link
 
     # ------------------------------------------------------------------------------------------------------------ guards
 
     def _guard(self) -> None:
-        self._machine_rules.apply(self._machine_ruleset(self.pools))
+        self._host_rules.apply(self._host_ruleset(self.pools))
         self._node_rules.apply(self._node_ruleset(self.pools))
 
     def _pool_set(self, pools: tuple[str, ...]) -> Set:
         return Set("type ipv4_addr; flags interval; auto-merge;", dict.fromkeys(pools, ""))
 
-    def _machine_ruleset(self, pools: tuple[str, ...]) -> Ruleset:
+    def _host_ruleset(self, pools: tuple[str, ...]) -> Ruleset:
         link, nat = self.link, self.config.egress == "nat"
         resolver = (
-            f'iifname "{link}" ip saddr {node_address(self.config.tag)} ip daddr {machine_address(self.config.tag)} '
+            f'iifname "{link}" ip saddr {node_address(self.config.tag)} ip daddr {host_address(self.config.tag)} '
             f"meta l4proto {{ tcp, udp }} th dport {RESOLVER_PORT} accept"
         )
         answers = f'iifname "{link}" ct state established,related accept'
         table = Table("inet", f"mallee_{self.config.tag}", sets={"pool": self._pool_set(pools)})
-        table.counters = {"refused-machine": None, "refused-forward": None}
+        table.counters = {"refused-host": None, "refused-forward": None}
         table.chains = {
             # before the address translation of others, which could lead a guest to a service published by a container
             "arriving": Chain(
-                [answers, *([resolver] if nat else []), f'iifname "{link}" fib daddr type local counter name "refused-machine" drop'],
+                [
+                    answers,
+                    *([resolver] if nat else []),
+                    f'iifname "{link}" fib daddr type local counter name "refused-host" drop',
+                    # the uplink's own address is for the node alone, whoever on the host's network routes it here
+                    f'iifname != {{ "{link}", "lo" }} ip daddr {host_address(self.config.tag)} drop',
+                ],
                 "type filter hook prerouting priority -150; policy accept;",
             ),
             "input": Chain(
-                [answers, *([resolver] if nat else []), f'iifname "{link}" counter name "refused-machine" drop'],
+                [answers, *([resolver] if nat else []), f'iifname "{link}" counter name "refused-host" drop'],
                 "type filter hook input priority -5; policy accept;",
             ),
             "forward": Chain(
@@ -151,7 +155,7 @@ class Edge:
         return Ruleset([table])
 
     def _node_ruleset(self, pools: tuple[str, ...]) -> Ruleset:
-        machine, node = machine_address(self.config.tag), node_address(self.config.tag)
+        host, node = host_address(self.config.tag), node_address(self.config.tag)
         table = Table("inet", "edge", sets={"pool": self._pool_set(pools)})
         table.counters = {"refused": None}
         table.chains = {
@@ -160,8 +164,8 @@ class Edge:
                 [
                     "ct state established,related accept",
                     'iifname "v-*" oifname "v-*" ip saddr @pool ip daddr @pool accept',
-                    f'iifname "v-*" oifname "{UPLINK}" ip saddr 240.0.0.0/4 ip daddr {machine} th dport {RESOLVER_PORT} accept',
-                    f'iifname "v-*" oifname "{UPLINK}" ip daddr {{ 240.0.0.0/4, 169.254.0.0/16, {machine} }} counter name "refused" drop',
+                    f'iifname "v-*" oifname "{UPLINK}" ip saddr 240.0.0.0/4 ip daddr {host} th dport {RESOLVER_PORT} accept',
+                    f'iifname "v-*" oifname "{UPLINK}" ip daddr {{ 240.0.0.0/4, 169.254.0.0/16, {host} }} counter name "refused" drop',
                     f'iifname "v-*" oifname "{UPLINK}" ip saddr @pool accept',
                     f'iifname "{UPLINK}" oifname "v-*" ip daddr @pool accept',
                 ],
@@ -181,7 +185,7 @@ class Edge:
         if pools != self.pools:
             self.pools = pools
             self._guard()
-        usable = self._apply_machine_routes(pools, faults)
+        usable = self._apply_host_routes(pools, faults)
         node = self.node.netlink
         links = node.links()
         wanted = {Route(pool, kind=UNREACHABLE, metric=self._metric) for pool in pools}
@@ -190,7 +194,7 @@ class Edge:
             if public.link in links:
                 wanted.add(Route(f"{public.address}/32", links[public.link].index, via=public.router))
         if self.config.egress == "nat":
-            wanted.add(Route("0.0.0.0/0", links[UPLINK].index, via=machine_address(self.config.tag)))
+            wanted.add(Route("0.0.0.0/0", links[UPLINK].index, via=host_address(self.config.tag)))
         else:
             wanted.add(Route("0.0.0.0/0", kind=UNREACHABLE, metric=self._metric))
         self._reconcile(self.node, node.routes(), wanted)
@@ -198,9 +202,9 @@ class Edge:
             self._forwarding().enable(self.config.tag)
         return faults
 
-    def _apply_machine_routes(self, pools: tuple[str, ...], faults: list[Fault]) -> bool:
-        link = self._required(self.machine, self.link)
-        everything = self.machine.netlink.routes(None)
+    def _apply_host_routes(self, pools: tuple[str, ...], faults: list[Fault]) -> bool:
+        link = self._required(self.host, self.link)
+        everything = self.host.netlink.routes(None)
         ours = {route for route in everything if self._is_ours(route, link.index)}
         others = [route for route in everything - ours if route.table == MAIN and route.to != "0.0.0.0/0"]
         wanted: set[Route] = set()
@@ -210,18 +214,18 @@ class Edge:
             if clash is not None:
                 faults.append(self._clash(pool, clash))
                 continue
-            wanted.add(Route(pool, link.index, via=node_address(self.config.tag), source=machine_address(self.config.tag)))
+            wanted.add(Route(pool, link.index, via=node_address(self.config.tag), source=host_address(self.config.tag)))
             wanted.add(Route(pool, kind=UNREACHABLE, metric=self._metric))
-        self._reconcile(self.machine, ours, wanted)
+        self._reconcile(self.host, ours, wanted)
         return bool(wanted)
 
     def _clash(self, pool: str, route: Route) -> Fault:
-        names = {link.index: link.name for link in self.machine.netlink.links().values()}
+        names = {link.index: link.name for link in self.host.netlink.links().values()}
         through = f" through {names[route.index]}" if route.index in names else ""
         return Fault(
             code="public-pool-routed",
             subject=self.config.node_id,
-            cause=f"The public pool {pool} overlaps {route.to}, which this machine already routes{through}.",
+            cause=f"The public pool {pool} overlaps {route.to}, which this host already routes{through}.",
             remedy="Choose another public_pool in config.toml and start Mallee again, or remove that route.",
         )
 
@@ -238,35 +242,35 @@ class Edge:
             if (route.to, route.metric) not in kept and route.kind in (1, UNREACHABLE) and route.protocol == 77:
                 namespace.netlink.delete_route(route)
 
-    def machine_routes(self) -> set[Route]:
-        link = self.machine.netlink.link(self.link)
-        return {route for route in self.machine.netlink.routes(None) if self._is_ours(route, link.index if link else -1)}
+    def host_routes(self) -> set[Route]:
+        link = self.host.netlink.link(self.link)
+        return {route for route in self.host.netlink.routes(None) if self._is_ours(route, link.index if link else -1)}
 
     # ---------------------------------------------------------------------------------------------------------- teardown
 
     def _forwarding(self) -> Forwarding:
-        return Forwarding(self.machine)
+        return Forwarding(self.host)
 
     def teardown(self) -> None:
-        """Removes both ends, the routes, the tables and the namespace, and gives the machine its forwarding back."""
-        self.machine.netlink.delete_link(self.link)
-        for route in self.machine_routes():
-            self.machine.netlink.delete_route(route)
-        self._machine_rules.remove([("inet", f"mallee_{self.config.tag}")])
+        """Removes both ends, the routes, the tables and the namespace, and gives the host its forwarding back."""
+        self.host.netlink.delete_link(self.link)
+        for route in self.host_routes():
+            self.host.netlink.delete_route(route)
+        self._host_rules.remove([("inet", f"mallee_{self.config.tag}")])
         self._forwarding().restore(self.config.tag)
         self.node.delete()
 
 
 class Forwarding:
-    """The machine's ip_forward: switched on by the first cloud that needs it, put back when the last such cloud leaves.
+    """The host's ip_forward: switched on by the first cloud that needs it, put back when the last such cloud leaves.
 
     The former value, the boot it belongs to and the clouds that need forwarding stand in a file under /run/mallee, which all
-    clouds of the machine share.
+    clouds of the host share.
     """
 
-    def __init__(self, machine: Namespace) -> None:
-        self.machine = machine
-        self.path = _STATE / f"forwarding{'-' + machine.name if machine.name else ''}"
+    def __init__(self, host: Namespace) -> None:
+        self.host = host
+        self.path = _STATE / f"forwarding{'-' + host.name if host.name else ''}"
 
     def _read(self) -> tuple[int, set[str]] | None:
         try:
@@ -283,10 +287,10 @@ class Forwarding:
 
     def enable(self, tag: str) -> None:
         known = self._read()
-        former, tags = known or (self.machine.get("ipv4/ip_forward"), set())
+        former, tags = known or (self.host.get("ipv4/ip_forward"), set())
         if tag not in tags:
             self._write(former, tags | {tag})
-        self.machine.set(ipv4__ip_forward=1)
+        self.host.set(ipv4__ip_forward=1)
 
     def restore(self, tag: str) -> None:
         known = self._read()
@@ -298,7 +302,7 @@ class Forwarding:
             self._write(former, tags - {tag})
             return
         if tag in tags:
-            self.machine.set(ipv4__ip_forward=former)
+            self.host.set(ipv4__ip_forward=former)
         self.path.unlink(missing_ok=True)
         try:
             self.path.parent.rmdir()

@@ -23,7 +23,7 @@ from mallee.node.network.routers import GATEWAY, INTERNET, METADATA, RESOLVER
 from mallee.node.network.ruleset import Chain, Ruleset, Set, Table
 
 TABLE = Table("inet", "vpc")
-CONNECTIONS_PER_PORT = 65536  # tracked at a time: one guest can't fill the machine's table
+CONNECTIONS_PER_PORT = 65536  # tracked at a time: one guest can't fill the host's table
 _PROTOCOLS = {"1": "icmp", "6": "tcp", "17": "udp"}
 
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mallee.fabric.document import Port
 from mallee.node.network import firewall
-from mallee.node.network.edge import RESOLVER_PORT, UPLINK, machine_address, machine_link
+from mallee.node.network.edge import RESOLVER_PORT, UPLINK, host_address, host_link
 from mallee.node.network.namespaces import Namespace, NetworkError, node_namespace, port_link, tagged, uplink_link
 from mallee.node.network.netlink import UNICAST
 from mallee.node.network.ruleset import counters, listing
@@ -92,14 +92,14 @@ def _rule_facts(vpc: Vpc, port: Port, facts: dict[str, Any]) -> None:
 
 
 def _public_facts(networks: Networks, vpc: Vpc, port: Port) -> dict[str, Any]:
-    """The path of the public address: the machine's route, the node's, the router's translation both ways."""
+    """The path of the public address: the host's route, the node's, the router's translation both ways."""
     edge, address = networks.edge, str(port.public_ip)
     node_links = {link.index: link.name for link in edge.node.netlink.links().values()}
     towards = [route for route in edge.node.netlink.routes() if route.to == f"{address}/32" and route.kind == UNICAST]
     inward, outward = (_elements(vpc.router.namespace, name) for name in ("public_in", "public_out"))
     return {
         "address": address,
-        "machine_routes": any(route.kind == UNICAST and _contains(route.to, address) for route in edge.machine_routes()),
+        "host_routes": any(route.kind == UNICAST and _contains(route.to, address) for route in edge.host_routes()),
         "node_routes": bool(towards) and node_links.get(towards[0].index) == uplink_link(vpc.router.vpc_id),
         "translated_in": inward.get(address) == port.ip,
         "translated_out": outward.get(port.ip) == address,
@@ -122,7 +122,7 @@ def _elements(namespace: Namespace, name: str) -> dict[str, str]:
 
 def audit(networks: Networks) -> dict[str, Any]:
     """Everything that bears the tag on this host, whoever made it."""
-    tag, machine = networks.config.tag, networks.edge.machine
+    tag, host = networks.config.tag, networks.edge.host
     found: dict[str, Any] = {
         "tag": tag,
         "namespaces": {name: _namespace_facts(Namespace(name)) for name in tagged(tag)},
@@ -133,13 +133,13 @@ def audit(networks: Networks) -> dict[str, Any]:
     }
     mine: dict[str, Any] = {"link": None, "routes": [], "tables": {}, "ip_forward": None}
     with _gathering(mine):
-        link = machine.netlink.link(machine_link(tag))
+        link = host.netlink.link(host_link(tag))
         mine["link"] = asdict(link) if link else None
-        mine["routes"] = [_route_facts(route) for route in sorted(networks.edge.machine_routes())]
-        mine["tables"] = _tables(machine, f"mallee_{tag}")
-        mine["ip_forward"] = machine.get("ipv4/ip_forward")
-        mine["resolver"] = f"{machine_address(tag)}:{RESOLVER_PORT}" if networks.config.egress == "nat" else None
-    found["machine"] = mine
+        mine["routes"] = [_route_facts(route) for route in sorted(networks.edge.host_routes())]
+        mine["tables"] = _tables(host, f"mallee_{tag}")
+        mine["ip_forward"] = host.get("ipv4/ip_forward")
+        mine["resolver"] = f"{host_address(tag)}:{RESOLVER_PORT}" if networks.config.egress == "nat" else None
+    found["host"] = mine
     found["node"] = node_namespace(tag)
     return found
 

@@ -1,8 +1,8 @@
-"""Names for guests: one dnsmasq per VPC in its router's namespace, and one for the machine that they ask for the names of others.
+"""Names for guests: one dnsmasq per VPC in its router's namespace, and one for the host that they ask for the names of others.
 
 The VPC's resolver answers at base+2 and 169.254.169.253. It is the authority for the region's domain and the addresses of the VPC:
 a name there that nobody has does not exist and is never asked outside. With egress "none" it asks nobody. With "nat" it forwards to
-the machine's resolver process, which listens on the machine's end of the uplink only and asks whom the machine itself asks.
+the host's resolver process, which listens on the host's end of the uplink only and asks whom the host itself asks.
 
 Processes start without any privilege (an unprivileged uid; the router's namespace lets it bind port 53), outlive the agent, and are
 found again by their command line, which names a directory under /run/mallee/<tag>. One with another command line is replaced.
@@ -24,8 +24,8 @@ from pathlib import Path
 
 from mallee.fabric.document import Network
 from mallee.node.config import NodeConfig
-from mallee.node.network.edge import RESOLVER_PORT, machine_address
-from mallee.node.network.namespaces import Namespace, NetworkError
+from mallee.node.network.edge import RESOLVER_PORT, host_address
+from mallee.node.network.namespaces import Namespace, NetworkError, missing
 from mallee.node.network.routers import RESOLVER
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\Z")
@@ -128,7 +128,7 @@ class Resolver:
 
     def _start(self, command: list[str], user: pwd.struct_passwd) -> None:
         if not command[0]:
-            raise NetworkError("dnsmasq is not installed")
+            raise missing("dnsmasq")
         said = self._log
         said.unlink(missing_ok=True)
         with self.namespace.inside(), open(said, "ab") as log:
@@ -147,12 +147,12 @@ class Resolver:
         while time.monotonic() < deadline:
             if self.process.poll() is not None:
                 reason = " ".join(said.read_text(errors="replace").split())[-300:]
-                raise NetworkError(f"the resolver in {self.namespace.name or 'the machine'} does not start: {reason}")
+                raise NetworkError(f"the resolver in {self.namespace.name or 'the host'} does not start: {reason}")
             if b"started" in said.read_bytes():
                 self.pid = self.process.pid
                 return
             time.sleep(0.005)
-        raise NetworkError(f"the resolver in {self.namespace.name or 'the machine'} does not come up")
+        raise NetworkError(f"the resolver in {self.namespace.name or 'the host'} does not come up")
 
     def running(self) -> list[Process]:
         if self.process is not None:
@@ -218,19 +218,19 @@ def _user() -> pwd.struct_passwd:
 class Names:
     """The resolvers of one cloud on this node."""
 
-    def __init__(self, config: NodeConfig, machine: Namespace, upstream: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(self, config: NodeConfig, host: Namespace, upstream: Path = Path("/etc/resolv.conf")) -> None:
         self.config = config
         self.upstream = upstream
         self._folder = runtime_folder(config.tag)
-        self._machine = Resolver(machine, self._folder / "machine")
+        self._host = Resolver(host, self._folder / "host")
         self._vpcs: dict[str, Resolver] = {}
 
-    def ensure_machine(self) -> None:
+    def ensure_host(self) -> None:
         """The resolver that asks for the VPCs, where there is a way out."""
         if self.config.egress == "nat":
-            address = machine_address(self.config.tag)
+            address = host_address(self.config.tag)
             options = [f"--listen-address={address}", f"--port={RESOLVER_PORT}", f"--resolv-file={self.upstream}"]
-            self._machine.ensure(options, None)
+            self._host.ensure(options, None)
 
     def ensure(self, network: Network, namespace: Namespace) -> None:
         resolver = self._vpcs.setdefault(network.id, Resolver(namespace, self._folder / network.id))
@@ -238,7 +238,7 @@ class Names:
         options += ["--no-resolv", f"--local=/{network.domain}/"]
         options += [f"--local=/{zone}/" for cidr in network.cidrs for zone in reverse_zones(cidr)]
         if self.config.egress == "nat":
-            options.append(f"--server={machine_address(self.config.tag)}#{RESOLVER_PORT}")
+            options.append(f"--server={host_address(self.config.tag)}#{RESOLVER_PORT}")
         if not _NAME.match(network.domain):
             raise NetworkError(f"{network.domain!r} is not a domain")
         resolver.ensure(options, hosts_of(network))
@@ -250,9 +250,9 @@ class Names:
         return processes(self._folder)
 
     def teardown(self) -> None:
-        self._machine.remove()
+        self._host.remove()
         for process in self.found():
-            Resolver(self._machine.namespace, process.folder).remove()
+            Resolver(self._host.namespace, process.folder).remove()
         shutil.rmtree(self._folder, ignore_errors=True)
         with contextlib.suppress(OSError):
             self._folder.parent.rmdir()

@@ -2,7 +2,7 @@
 
 Namespaces live where ``ip netns`` keeps them (/run/netns), so an operator looks into any of them with ``ip netns exec``. Only the
 calling thread enters a namespace, and only for the length of a ``with``; a socket opened there stays there, a process started there
-runs there. ``Namespace(None)`` is the machine's own.
+runs there. ``Namespace(None)`` is the host's own.
 
 Names are the only record of what belongs to whom: ``mle-<tag>-node`` is the namespace of this cloud's hypervisor, and
 ``mle-<tag>-<digits of the vpc id>`` the router of one VPC.
@@ -29,7 +29,11 @@ _ID = re.compile(r"[a-z]{1,8}-[0-9a-f]{8,17}\Z")
 
 
 class NetworkError(Exception):
-    """Something about the network of this host did not work; the text is a sentence for a person."""
+    """Something about the network of this host did not work; the texts are for a person."""
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        super().__init__(cause)
+        self.remedy = remedy
 
 
 def checked_tag(tag: str) -> str:
@@ -167,21 +171,23 @@ class Namespace:
             os.close(descriptor)
 
     def set(self, **values: int) -> None:
-        """Writes kernel settings below net/: dots of the usual notation are double underscores, a link's name is "LINK"."""
+        """Writes kernel settings below net/: ``ipv4__ip_forward`` is net/ipv4/ip_forward."""
         with self.inside():
             for key, value in values.items():
                 self._write(key.replace("__", "/"), value)
 
     def set_link(self, link: str, **values: int) -> None:
-        """Writes settings of one link: ``conf__proxy_arp`` is net/ipv4/conf/LINK/proxy_arp."""
+        """Writes settings of one link: ``ipv4__conf__proxy_arp`` is net/ipv4/conf/LINK/proxy_arp."""
         with self.inside():
             for key, value in values.items():
-                family, name = key.split("__")
-                self._write(f"ipv4/{family}/{link}/{name}", value)
+                family, kind, name = key.split("__")
+                self._write(f"{family}/{kind}/{link}/{name}", value)
 
     @staticmethod
     def _write(key: str, value: int) -> None:
         path = f"/proc/sys/net/{key}"
+        if key.startswith("ipv6/") and not os.path.exists(path):
+            return  # a kernel without IPv6 has nothing to switch off
         with open(path) as file:
             if file.read().strip() == str(value):
                 return
@@ -197,12 +203,19 @@ class Namespace:
             return run(command, text)
 
 
+_PACKAGES = {"ip": "iproute2", "nft": "nftables", "dnsmasq": "dnsmasq-base"}
+
+
+def missing(tool: str) -> NetworkError:
+    return NetworkError(f"{tool} is not installed", f"Install it (on Debian and Ubuntu: apt-get install {_PACKAGES.get(tool, tool)}).")
+
+
 def run(command: list[str], text: str = "") -> str:
     """Runs a tool to its end in the calling thread's namespace and returns what it says; what goes wrong is a NetworkError."""
     try:
         done = subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError:
-        raise NetworkError(f"{command[0]} is not installed") from None
+        raise missing(command[0]) from None
     except subprocess.TimeoutExpired:
         raise NetworkError(f"{' '.join(command[:3])} did not end within 60 seconds") from None
     if done.returncode:

@@ -53,12 +53,12 @@ class Vpc:
 
 
 class Networks:
-    """``machine`` names the namespace that stands for the machine's own (None is the agent's), ``upstream`` the file of its resolvers."""
+    """``host`` names the namespace that stands for the host's own (None is the agent's), ``upstream`` the file of its resolvers."""
 
-    def __init__(self, config: NodeConfig, machine: str | None = None, upstream: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(self, config: NodeConfig, host: str | None = None, upstream: Path = Path("/etc/resolv.conf")) -> None:
         self.config = config
-        self.edge = Edge(config, Namespace(machine))
-        self.names = Names(config, self.edge.machine, upstream)
+        self.edge = Edge(config, Namespace(host))
+        self.names = Names(config, self.edge.host, upstream)
         self.services = Services(config)
         self._lock = threading.RLock()
         self._vpcs: dict[str, Vpc] = {}
@@ -88,7 +88,7 @@ class Networks:
                 if self._attempt(faults, network.id, partial(self._apply_network, network, guests)):
                     self._attempt(faults, network.id, partial(self._apply_names, network), "names-failed")
             self._attempt(faults, self.config.node_id, lambda: faults.extend(self._apply_edge(desired)))
-            self._attempt(faults, self.config.node_id, self.names.ensure_machine, "names-failed")
+            self._attempt(faults, self.config.node_id, self.names.ensure_host, "names-failed")
             self.services.keep(set(self._ports), {port.guest_id for _, port in self._ports.values()})
             return faults
 
@@ -97,13 +97,14 @@ class Networks:
             work()
         except (NetworkError, OSError, ValueError) as error:
             log.warning("%s of %s: %s", code, subject, error)
+            remedy = getattr(error, "remedy", "") or "It is tried again by itself. If it stays, see log/node.log and `mallee doctor`."
             what = {"network-failed": "set up the network", "names-failed": "run the resolver"}[code]
             faults.append(
                 Fault(
                     code=code,
                     subject=subject,
                     cause=f"The node could not {what} of {subject}: {error}.",
-                    remedy="It is tried again by itself. If it stays, see log/node.log, and what `mallee doctor` finds on the host.",
+                    remedy=remedy,
                 )
             )
             return False

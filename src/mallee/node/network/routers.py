@@ -15,7 +15,7 @@ import errno
 
 from mallee.fabric.document import Network, Port
 from mallee.node.config import NodeConfig
-from mallee.node.network.edge import machine_address, router_address
+from mallee.node.network.edge import host_address, router_address
 from mallee.node.network.namespaces import Namespace, NetworkError, port_link, router_namespace, uplink_link
 from mallee.node.network.netlink import MAIN, UNREACHABLE, Address, Link, Neighbour, PolicyRule, Route
 
@@ -37,7 +37,6 @@ _SETTINGS = {
     "ipv6__conf__all__disable_ipv6": 1,
     "ipv6__conf__default__disable_ipv6": 1,
     "ipv4__ip_unprivileged_port_start": 53,  # the resolver is started without any privilege
-    "netfilter__nf_conntrack_tcp_loose": 0,  # a connection that was cut does not come back by a retransmission
 }
 
 
@@ -62,6 +61,9 @@ class Router:
 
     def connect(self, network: Network) -> None:
         """The link to the edge, the addresses and routes, and every port's link that is here already; what is not desired goes."""
+        # there is no such setting until the firewall has brought connection tracking into the kernel;
+        # a connection that was cut does not come back by a retransmission
+        self.namespace.set(netfilter__nf_conntrack_tcp_loose=0)
         self._connect_uplink(network)
         netlink = self.namespace.netlink
         links = netlink.links()
@@ -87,7 +89,7 @@ class Router:
             outer, inner = node.link(self.uplink), here.link(GATEWAY)
         if outer is None or inner is None:
             raise NetworkError(f"the link {self.uplink} vanished while it was being made")
-        self.node.set_link(self.uplink, conf__rp_filter=1)
+        self.node.set_link(self.uplink, ipv4__conf__rp_filter=1)
         address = router_address(network.vni)
         for namespace, link, ip, mac in (
             (node, outer, address, _ROUTER_SIDE_MAC),
@@ -117,7 +119,7 @@ class Router:
         wanted = {Route(cidr, kind=UNREACHABLE) for cidr in network.cidrs}
         wanted.add(Route("0.0.0.0/0", gateway, via=_NODE_SIDE, table=INTERNET))
         if self.config.egress == "nat":
-            resolver = f"{machine_address(self.config.tag)}/32"
+            resolver = f"{host_address(self.config.tag)}/32"
             wanted.add(Route(resolver, gateway, via=_NODE_SIDE, source=router_address(network.vni)))
         wanted |= {Route(f"{port.ip}/32", links[name].index) for name, port in ports.items() if name in links}
         actual = netlink.routes()
@@ -155,7 +157,7 @@ class Router:
             netlink.change_link(link.index, mac=PORT_MAC)
         if link.mtu != self.config.mtu:
             netlink.change_link(link.index, mtu=self.config.mtu)
-        self.namespace.set_link(link.name, conf__proxy_arp=1, neigh__proxy_delay=0)
+        self.namespace.set_link(link.name, ipv4__conf__proxy_arp=1, ipv4__neigh__proxy_delay=0)
         if not link.up:
             netlink.change_link(link.index, up=True)
         if Neighbour(link.index, port.ip, port.mac.lower(), True) not in netlink.neighbours():
