@@ -387,7 +387,7 @@ class Process:
         while True:
             await asyncio.sleep(RENEWAL_CHECK)
             try:
-                if self.settings.tls_certificate or await loop.run_in_executor(None, tls.ensure, self.settings):
+                if self.settings.tls_certificate or await loop.run_in_executor(None, lambda: tls.ensure(self.settings)):
                     tls.load(self.context, self.settings)
             except tls.CertificateError as problem:
                 log.error("%s", problem)

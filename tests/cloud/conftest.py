@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,12 +22,23 @@ def cloud(tmp_path: Path, database: Database, clock: ManualClock) -> Iterator[Te
     made.close()
 
 
-@pytest.fixture
-def sqlite_cloud(tmp_path: Path) -> Iterator[TestCloud]:
-    clock = ManualClock()
-    database = Database(f"sqlite:///{tmp_path}/cloud.db", clock, synchronous=False)
+@pytest.fixture(scope="session")
+def _empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with all tables and no rows, to be copied."""
+    path = tmp_path_factory.mktemp("template") / "cloud.db"
+    made = Database(f"sqlite:///{path}", synchronous=False)
     schema.load()
-    schema.create(database)
+    schema.create(made)
+    made.checkpoint()
+    made.close()
+    return path
+
+
+@pytest.fixture
+def sqlite_cloud(tmp_path: Path, _empty_database: Path) -> Iterator[TestCloud]:
+    clock = ManualClock()
+    shutil.copy(_empty_database, tmp_path / "cloud.db")
+    database = Database(f"sqlite:///{tmp_path}/cloud.db", clock, synchronous=False)
     made = TestCloud(tmp_path / "home", database, clock)
     yield made
     made.close()

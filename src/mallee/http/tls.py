@@ -92,6 +92,8 @@ def issue(folder: Path, wanted: list[str], now: datetime.datetime | None = None)
     from cryptography.hazmat.primitives import serialization
 
     now = now or datetime.datetime.now(datetime.UTC)
+    authority: Any
+    authority_key: Any
     folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o755)
     try:
