@@ -24,6 +24,7 @@ from mallee.settings import Settings
 from mallee.store import Tx
 
 LOOKS, PAUSE = 10, 1.0
+BROADCAST = "255.255.255.255"  # how the lease is brought to a guest that has no address yet
 
 
 def run(chosen: Settings) -> int:
@@ -140,7 +141,7 @@ def _router(network: Network, facts: dict[str, Any], on: set[str]) -> list[str]:
     running = {name for name, port in ports.items() if port.guest_id in on}
     found = [f"port {name} is there and nobody's" for name in sorted(set(facts["ports"]) - set(ports))]
     found += [f"port {name} of {ports[name].guest_id} is missing" for name in sorted(running - set(facts["ports"]))]
-    leased = {entry.split()[1] for entry in facts["neighbours"] if entry.startswith("p-")}
+    leased = {entry.split()[1] for entry in facts["neighbours"] if entry.startswith("p-")} - {BROADCAST}
     found += _both("permanent neighbour", {ports[name].ip for name in running}, leased, "address")
     table = facts["tables"].get("inet vpc")
     if table is None:

@@ -124,9 +124,9 @@ def doctor(instance: Annotated[str | None, typer.Argument(metavar="[i-…]", hel
 @application.command()
 def audit() -> None:
     """Compare rows, domains, disks, ports, rules and leases; say what differs."""
-    from mallee.cli import audit as module
+    from mallee.cli.audit import run
 
-    raise typer.Exit(module.run(home.settings()))
+    raise typer.Exit(run(home.settings()))
 
 
 prove = typer.Typer(help="Prove on this cloud that it works.", no_args_is_help=True, rich_markup_mode=None)

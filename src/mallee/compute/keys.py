@@ -100,10 +100,11 @@ def make(kind: str, form: str, comment: str) -> tuple[PublicKey, str]:
 
 
 def _pem(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey) -> str:
-    """RSA as PKCS#1, Ed25519 in OpenSSH's own form; without the last line break, as EC2 sends it."""
+    """RSA as PKCS#1 without the last line break, as EC2 sends it; Ed25519 in OpenSSH's own form with it, for ssh reads none without."""
     openssh = isinstance(key, ed25519.Ed25519PrivateKey)
     form = serialization.PrivateFormat.OpenSSH if openssh else serialization.PrivateFormat.TraditionalOpenSSL
-    return key.private_bytes(_PEM, form, _PLAIN).decode("ascii").rstrip("\n")
+    text = key.private_bytes(_PEM, form, _PLAIN).decode("ascii")
+    return text if openssh else text.rstrip("\n")
 
 
 def _ppk(key: rsa.RSAPrivateKey | ed25519.Ed25519PrivateKey, public: PublicKey, comment: str) -> str:

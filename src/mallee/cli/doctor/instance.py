@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Any
 
 from mallee.cli import home, node_client, rows
@@ -157,7 +158,7 @@ def _port(port: dict[str, Any], instance: Instance, report: Report) -> None:
     received = (tap.get("guest_received") or {}).get("packets", 0)
     report.note("traffic", f"the guest sent {sent} packets and received {received}")
     lease = port.get("dhcp") or {}
-    text = f"{lease.get('count', 0)} answers, last {lease.get('last') or 'none since the agent started'}"
+    text = f"{lease.get('count', 0)} answers, {_last(lease)}"
     if lease.get("count") or not sent:
         report.note("lease", text)
     else:
@@ -191,7 +192,7 @@ def _metadata(tally: dict[str, Any] | None, instance: Instance, report: Report) 
     if tally is not None and instance.state == rules.RUNNING:
         report.note(
             "metadata",
-            f"{tally['count']} requests, {tally['refused']} refused, last {tally['last'] or 'none since the agent started'}",
+            f"{tally['count']} requests, {tally['refused']} refused, {_last(tally)}",
         )
 
 
@@ -201,3 +202,12 @@ def _console(text: str, instance: Instance, report: Report) -> None:
         report.note("console", line[:160])
     if not lines and instance.state == rules.RUNNING:
         report.note("console", "empty so far")
+
+
+def _last(tally: dict[str, Any]) -> str:
+    """The last of what was asked and answered, in words."""
+    last = dict(tally.get("last") or {})
+    if not last:
+        return "none since the agent started"
+    at = datetime.fromtimestamp(float(last.pop("at", 0)), UTC)
+    return f"last {at:%H:%M:%S}: " + " ".join(str(value) for value in last.values())
