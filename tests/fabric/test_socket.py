@@ -39,6 +39,11 @@ JOIN = Join("n-1", "run-1", ZONE, "host", CAPACITY)
 
 
 @pytest.fixture
+def world(sqlite_world: World) -> World:
+    return sqlite_world
+
+
+@pytest.fixture
 def server(world: World, tmp_path: Path) -> Iterator[Serving]:
     with serving(world.session(), tmp_path / "run" / "fabric.sock") as running:
         yield running
@@ -83,9 +88,7 @@ def test_a_whole_conversation(world: World, client: SocketTransport) -> None:
     world.launch("i-1")
     second = client.desired("n-1", first.generation, first.digest, 5.0)
     assert second is not None and second.guests == (world.wanted["i-1"],)
-    client.report(
-        Report("n-1", "run-1", 1, second.generation, CAPACITY, (GuestReport("i-1", 1, "running", detail="ü"),))
-    )
+    client.report(Report("n-1", "run-1", 1, second.generation, CAPACITY, (GuestReport("i-1", 1, "running", detail="ü"),)))
     found = world.report("i-1")
     assert found is not None and (found.state, found.detail) == ("running", "ü")
     client.console("i-1", b"\0\xff" + b"x" * CONSOLE_LIMIT, 5)
@@ -194,9 +197,7 @@ def test_another_version_is_refused_with_a_sentence(server: Serving, version: st
         ("GET", "/v1/blobs/%00", b"", 404),
     ],
 )
-def test_what_is_no_call_is_refused(
-    server: Serving, world: World, method: str, target: str, body: bytes, status: int
-) -> None:
+def test_what_is_no_call_is_refused(server: Serving, world: World, method: str, target: str, body: bytes, status: int) -> None:
     (world.blobs.parent / "master.key").write_bytes(b"secret")
     found, _, answer = raw(server.path, method, target, body)
     assert (found, b"secret" in answer) == (status, False)

@@ -75,8 +75,7 @@ class World:
         return found
 
     def write(self, work: Callable[[Tx], T]) -> T:
-        with self.database.transaction() as tx:
-            return work(tx)
+        return self.database.run(work)
 
 
 def guest(instance_id: str, revision: int = 1, power: str = "on", reboots: int = 0) -> Guest:

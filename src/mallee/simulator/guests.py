@@ -104,6 +104,7 @@ class SimulatedGuest:
 
     def started(self, now: datetime, boot: float) -> None:
         self.state = "running"
+        self.revision = self.wanted.revision
         self.started_at = now
         self.stopped_by = None
         self.fault = None

@@ -210,9 +210,12 @@ class Simulator:
                 if pause > 0:
                     self._changes.wait(pause)
                 document, self._inbox = self._inbox, None
+                first = document is None and self._document is None
             try:
-                self._work(document)
                 self._join()
+                if first:  # a run that has just begun; the other thread may still wait on behalf of the former
+                    document = self._call("desired", lambda: self._transport.desired(self.node_id, 0, "", 0.0))
+                self._work(document)
                 if self._report_pace.wait() == 0:
                     self._report()
                 if self._console_pace.wait() == 0:
@@ -232,11 +235,7 @@ class Simulator:
 
     def _pause(self) -> float:
         """Seconds until there is something to do."""
-        if self._inbox is not None:
-            return 0.0
-        if self._document is None:
-            return HEARTBEAT.total_seconds()
-        if self._look:
+        if self._inbox is not None or self._document is None or self._look:
             return 0.0
         pauses = [HEARTBEAT.total_seconds()]
         if self._due:
