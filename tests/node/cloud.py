@@ -99,14 +99,16 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         if self.path == "/v1/report":
             cloud.take(decode(Report, body))
         elif self.path.startswith("/v1/console/"):
-            cloud.consoles[self.path.rpartition("/")[2]] = (int(self.headers["X-Offset"]), body)
+            with cloud.changes:
+                cloud.consoles[self.path.rpartition("/")[2]] = (int(self.headers["X-Offset"]), body)
+                cloud.changes.notify_all()
         self._answer(204)
 
 
 class Cloud:
     def __init__(self, home: Path, image: StarterImage, public_key: str, tag: str) -> None:
         self.home, self.image, self.public_key, self.tag = home, image, public_key, tag
-        self.document = Desired("node-1", 1, "local-1", "local-1a", ("198.51.100.0/24",))
+        self.document = Desired("node-1", 1, "local-1", "local-1a", (f"100.{64 + int(tag[:2], 16) % 64}.{int(tag[2:], 16)}.0/24",))
         self.reports: list[Report] = []
         self.consoles: dict[str, tuple[int, bytes]] = {}
         self.blobs: dict[str, Path] = {part.digest: part.path for part in (image.kernel, image.ramdisk, image.root)}
@@ -244,6 +246,11 @@ class Cloud:
 
     def ready(self, guest: Guest, seconds: float = 60) -> GuestReport:
         return self.wait_guest(guest, lambda seen: seen.state == "running" and seen.ready_at and seen.health == "ok", seconds)
+
+    def console_says(self, guest: Guest, text: bytes, seconds: float = 30) -> bytes:
+        with self.changes:
+            assert self.changes.wait_for(lambda: text in self.consoles.get(guest.id, (0, b""))[1], seconds), self.consoles.get(guest.id)
+            return self.consoles[guest.id][1]
 
     def gone(self, seconds: float = 30) -> None:
         generation = self.document.generation

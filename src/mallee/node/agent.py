@@ -187,7 +187,9 @@ class Agent:
         self.changed()
 
     def _apply_networks(self, document: Desired) -> None:
+        began = time.monotonic()
         faults = tuple(self.networks.apply(document))
+        log.debug("networks of generation %d applied in %.3f s", document.generation, time.monotonic() - began)
         self._retry_at = time.monotonic() + RETRY if faults else None
         if faults != self._network_faults:
             self._network_faults = faults

@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 THREADS = 6
 STOP_GRACE = 60.0  # seconds a guest may take to shut itself down
 REBOOT_GRACE = 60.0
-PRESS_EVERY = 5.0  # the power button is pressed again: a guest that is still booting does not notice the first time
+PRESS_EVERY = 2.0  # the power button is pressed again: a guest that is still booting does not notice the first time
 HEALTH_GRACE = 120.0  # a guest that says nothing of being ready counts as well after that time
 HEALTH_EVERY = 5.0
 ATTEMPTS = 4  # of a step that fails, before the guest is reported as failed
@@ -245,7 +245,10 @@ class Guests:
                 if step == record.NOTHING:
                     self._at_rest(held, is_)
                     return
-                if not self._steps[step](held, wanted, is_):
+                began = time.monotonic()
+                going = self._steps[step](held, wanted, is_)
+                log.debug("guest %s: %s in %.3f s", guest_id, step, time.monotonic() - began)
+                if not going:
                     self._changed()
                     return
             except Away:
@@ -308,10 +311,9 @@ class Guests:
             return None
         held.awake.discard("images")
         directory = self.directory / held.id
-        if not directory.is_dir():
-            directory.mkdir()
-            os.chown(directory, 0, self.config.qemu_uid)
-            directory.chmod(0o710)
+        directory.mkdir(exist_ok=True)
+        os.chown(directory, 0, self.config.qemu_uid)
+        directory.chmod(0o710)
         held.record.images = sorted(found)
         self._save(held)
         made = disks.make(directory, wanted, found, self.config.qemu_uid)
@@ -405,11 +407,12 @@ class Guests:
         return False
 
     def _reboot(self, held: Held, wanted: Guest, is_: State | None) -> bool:
+        held.pressed = time.monotonic()
         self._hypervisor.reboot(held.id)
         held.record.reboots = wanted.reboots
         held.record.reboot_due = time.time() + REBOOT_GRACE
         self._save(held)
-        self._turns.later(held.id, REBOOT_GRACE)
+        self._turns.later(held.id, PRESS_EVERY)
         return True
 
     def _ended(self, held: Held, wanted: Guest, is_: State | None) -> bool:
@@ -444,7 +447,7 @@ class Guests:
     def _remove(self, held: Held, wanted: Guest | None, is_: State | None) -> bool:
         if is_ is not None:
             held.doing = "removing"
-            self._hypervisor.destroy(held.id)
+            self._hypervisor.kill(held.id)
         self._limits.remove(held.id)
         self._consoles.forget(held.id)
         shutil.rmtree(self.directory / held.id, ignore_errors=True)
@@ -478,7 +481,10 @@ class Guests:
                 held.record.reboot_due = None
                 self._save(held)
             else:
-                self._turns.later(held.id, due - time.time())
+                if time.monotonic() - held.pressed >= PRESS_EVERY:
+                    held.pressed = time.monotonic()
+                    self._hypervisor.reboot(held.id)
+                self._turns.later(held.id, PRESS_EVERY)
         if held.health != "ok":
             self._look_at_health(held)
 

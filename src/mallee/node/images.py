@@ -199,7 +199,7 @@ class Images:
     def _keep(self, path: Path) -> None:
         path.chmod(0o440)
         os.chown(path, 0, self._group)
-        write_whole(self._note(path), json.dumps(self._seen(path)))
+        write_whole(self._note(path), json.dumps(self._seen(path)), durable=False)
 
     # ---------------------------------------------------------------------------------------------------------- clearing
 

@@ -34,6 +34,7 @@ PLACES = {"run": "/run/libvirt", "lib": "/var/lib/libvirt", "cache": "/var/cache
 SHOWN = Path("/var/lib/libvirt/mallee")  # where QEMU sees the directories below
 SHARED = ("images", "guests", "consoles")  # of the node's home
 CONSOLES_MIB = 128
+RUN_MIB = 64
 _DEFAULT_USER = "libvirt-qemu"
 _START_TIMEOUT = 60.0
 
@@ -153,22 +154,27 @@ class Daemon:
         for name in SHARED:
             directory = self.config.home / name
             directory.mkdir(parents=True, exist_ok=True)
-            if name == "consoles" and not os.path.ismount(directory):
-                options = f"size={CONSOLES_MIB}m,mode=710,gid={self.config.qemu_uid},nosuid,nodev,noexec"
-                subprocess.run(["mount", "-t", "tmpfs", "-o", options, f"mallee-{self.config.tag}", str(directory)], check=True, capture_output=True)
+            if name == "consoles":
+                self._mount_memory(directory, CONSOLES_MIB)
             os.chown(directory, 0, self.config.qemu_uid)
             directory.chmod(0o710)
 
+    def _mount_memory(self, directory: Path, mib: int) -> None:
+        if os.path.ismount(directory):
+            return
+        command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nosuid,nodev,noexec", f"mallee-{self.config.tag}", str(directory)]
+        done = subprocess.run(command, check=False, capture_output=True, text=True)
+        if done.returncode:
+            raise DaemonError(f"A memory filesystem could not be mounted at {directory}: {done.stderr.strip()}")
+
     def _configure(self) -> None:
-        boot, mark = boot_id(), self.base / "boot"
-        if not mark.exists() or mark.read_text() != boot:  # what a former boot of the machine left speaks of guests that are no more
-            shutil.rmtree(self.base / "run", ignore_errors=True)
         for place in (*PLACES, "dev"):
             (self.base / place).mkdir(parents=True, exist_ok=True)
+        # As /run is: gone with the machine's boot, like the guests it speaks of. On a disk, libvirt's many synchronous writes cost each launch 0.5 s.
+        self._mount_memory(self.base / "run", RUN_MIB)
         for name in ("libvirt-sock", "libvirt-sock-ro", "libvirtd.pid"):
             (self.base / "run" / name).unlink(missing_ok=True)
         (self.base / "etc/qemu").mkdir(exist_ok=True)
-        write_whole(mark, boot)
         identity = self.base / "host-uuid"
         if not identity.exists():
             write_whole(identity, str(uuid.uuid4()))
@@ -221,9 +227,9 @@ class Daemon:
 
     def remove(self) -> None:
         """Forgets everything of libvirt's on this node. Guests and daemon must have ended before."""
-        consoles = self.config.home / "consoles"
-        if os.path.ismount(consoles):
-            subprocess.run(["umount", "--lazy", str(consoles)], check=False, capture_output=True)
+        for place in (self.config.home / "consoles", self.base / "run"):
+            if os.path.ismount(place):
+                subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
         shutil.rmtree(self.base, ignore_errors=True)
         with contextlib.suppress(OSError):
             os.rmdir(PLACES["run"])  # made by us if it is empty; one that is in use is not
@@ -272,14 +278,15 @@ def end(pid: int | None, seconds: float) -> None:
             return
 
 
-def write_whole(path: Path, text: str, mode: int = 0o600) -> None:
-    """The file has the new text or the old one, never a part."""
+def write_whole(path: Path, text: str, mode: int = 0o600, durable: bool = True) -> None:
+    """The file has the new text or the old one, never a part. ``durable``: also when the machine loses its power right after."""
     fresh = path.with_name(f".{path.name}.new")
     with open(fresh, "w") as file:
         os.fchmod(file.fileno(), mode)
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            file.flush()
+            os.fsync(file.fileno())
     fresh.replace(path)
 
 

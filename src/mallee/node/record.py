@@ -49,7 +49,8 @@ def load(directory: Path) -> Record:
 
 
 def save(directory: Path, record: Record) -> None:
-    write_whole(directory / FILE, json.dumps(dataclasses.asdict(record)))
+    """Durable only where the machine's next boot could not find it out by itself: that a guest is off."""
+    write_whole(directory / FILE, json.dumps(dataclasses.asdict(record)), durable=record.state in ("off", "failed", "crashed"))
 
 
 # --------------------------------------------------------------------------------------------------------------- decisions

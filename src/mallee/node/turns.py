@@ -1,6 +1,7 @@
 """Threads that give each key its turn: never two at a time for one key, never a wake-up lost.
 
-A key that is woken while its turn runs gets another one after it. ``later`` wakes a key by time. This is all the concurrency that keeping guests needs:
+A key that is woken while its turn runs gets another one after it. ``later`` wakes a key by time; the
+soonest time counts, since a turn names the next one anew. This is all the concurrency that keeping guests needs:
 the work of a turn looks at the world anew and is ordinary straight-line code.
 """
 
@@ -24,6 +25,7 @@ class Turns:
         self._queued: set[str] = set()
         self._running: set[str] = set()
         self._due: list[tuple[float, str]] = []
+        self._soonest: dict[str, float] = {}
         self._stopped = False
         self._threads = [threading.Thread(target=self._run, name=f"{name}-{number}", daemon=True) for number in range(threads)]
 
@@ -51,8 +53,11 @@ class Turns:
 
     def later(self, key: str, seconds: float) -> None:
         with self._changes:
-            heapq.heappush(self._due, (time.monotonic() + seconds, key))
-            self._changes.notify()
+            due = time.monotonic() + seconds
+            if due < self._soonest.get(key, due + 1):
+                self._soonest[key] = due
+                heapq.heappush(self._due, (due, key))
+                self._changes.notify()
 
     def idle(self) -> bool:
         with self._changes:
@@ -63,7 +68,10 @@ class Turns:
             while not self._stopped:
                 now = time.monotonic()
                 while self._due and self._due[0][0] <= now:
-                    key = heapq.heappop(self._due)[1]
+                    due, key = heapq.heappop(self._due)
+                    if self._soonest.get(key) != due:
+                        continue
+                    del self._soonest[key]
                     if key not in self._queued:
                         self._queued.add(key)
                         self._waiting.append(key)

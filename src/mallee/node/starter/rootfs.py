@@ -40,7 +40,7 @@ TEXTS = {
     "etc/hosts": (0o644, "127.0.0.1 localhost\n"),
     "etc/nsswitch.conf": (0o644, "passwd: files\ngroup: files\nhosts: files dns\n"),
     "etc/resolv.conf": (0o644, ""),
-    "etc/acpid.conf": (0o644, "PWRF/00000080 PWRF/00000080\n"),
+    "etc/acpid.conf": (0o644, "PWRF PWRF/00000080\n"),
     "etc/profile": (0o644, "export PATH=/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin\nPS1='[\\u@\\h \\w]\\$ '\n"),
     "etc/motd": (0o644, "\nMallee starter image: busybox and ssh on Debian's kernel. `sudo -i` makes you root.\n\n"),
     "etc/os-release": (0o644, 'NAME="Mallee starter"\nID=mallee-starter\nID_LIKE=debian\nPRETTY_NAME="Mallee starter image"\n'),
