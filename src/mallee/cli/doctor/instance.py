@@ -166,7 +166,7 @@ def _port(port: dict[str, Any], instance: Instance, report: Report) -> None:
     _rules(port, report)
     public = port.get("public")
     if public:
-        hops = {name: public[name] for name in ("machine_routes", "node_routes", "translated_in", "translated_out")}
+        hops = {name: public[name] for name in ("host_routes", "node_routes", "translated_in", "translated_out")}
         broken = [name.replace("_", " ") for name, fine in hops.items() if not fine]
         text = f"{public['address']} leads to {port['ip']}" + (f", but not: {', '.join(broken)}" if broken else "")
         report.check(
