@@ -173,16 +173,17 @@ def test_interference_is_repaired(lab, host):
     assert f"mallee_{lab.tag}" in host.run("nft", "list", "tables")
 
 
-def test_a_lost_router_or_node_namespace_is_made_again(lab, host):
+def test_a_lost_router_namespace_is_made_again(lab, host):
     a, b = pair()
     lab.apply(network((a, b), GROUPS))
-    lab.plug(a)
+    guest = lab.plug(a)
     for process in processes(runtime_folder(lab.tag)):
         os.kill(process.pid, signal.SIGKILL)
-    lab.networks.vpc(VPC).router.namespace.run(["true"])
-    host.namespace.run(["ip", "netns", "delete", f"mle-{lab.tag}-{VPC[4:]}"])
+    host.run("ip", "netns", "delete", f"mle-{lab.tag}-{VPC[4:]}")
     lab.apply(network((a, b), GROUPS))
-    one, _ = lab.plug(replace(a, id=a.id)), None
+    with contextlib.suppress(NetworkError):  # the kernel may be quicker: it ends with the lost namespace
+        guest.ip("link", "delete", "eth0")
+    one = lab.plug(a)
     assert one.ping("10.0.0.1") and one.get("/latest/meta-data/instance-id") == a.guest_id
     assert host.ping("198.51.100.10")
 

@@ -57,7 +57,7 @@ def test_a_rule_that_no_packet_can_meet_lets_nothing_in(given):
 )
 def test_what_is_no_rule_is_refused(given):
     with pytest.raises((NetworkError, ValueError)):
-        firewall.ruleset(network((), (Group(ONE, (given,)),)))
+        firewall.ruleset(network((port(10, "10.0.0.10", ONE),), (Group(ONE, (given,)),)))
 
 
 def test_ports_with_the_same_groups_share_their_chains():
@@ -72,7 +72,21 @@ def test_ports_with_the_same_groups_share_their_chains():
 def test_a_group_that_nobody_described_lets_nothing_through():
     table = firewall.ruleset(network((port(10, "10.0.0.10", ONE),), (Group(ONE, (rule(1, group=TWO),)),))).tables[0]
     assert table.sets[f"{TWO}-members"].elements == {}
-    assert table.chains[f"{TWO}-in"].rules == []
+    table = firewall.ruleset(network((port(10, "10.0.0.10", ONE),), ())).tables[0]
+    assert table.chains[f"{ONE}-in"].rules == []
+
+
+def test_of_a_group_without_a_port_here_only_the_members_matter():
+    far = Group(TWO, (rule(2, "tcp", 1, 1, cidr="0.0.0.0/0"),), members=("10.0.0.99",))
+    table = firewall.ruleset(network((port(10, "10.0.0.10", ONE),), (Group(ONE, (rule(1, group=TWO),)), far))).tables[0]
+    assert table.sets[f"{TWO}-members"].elements == {"10.0.0.99": ""}
+    assert f"{TWO}-in" not in table.chains and identifier("sgr", 2) not in table.counters
+
+
+def test_every_enforced_rule_has_a_counter_even_if_no_packet_can_meet_it():
+    given = rule(1, "tcp", 22, 22, cidr="::/0")
+    table = firewall.ruleset(network((port(10, "10.0.0.10", ONE),), (Group(ONE, (given,)),))).tables[0]
+    assert given.id in table.counters and table.chains[f"{ONE}-in"].rules == []
 
 
 def _random_ruleset(chance: random.Random) -> Ruleset:

@@ -65,22 +65,19 @@ def _add_sets(table: Table, network: Network) -> None:
 
 
 def _add_groups(table: Table, network: Network) -> None:
-    known = {group.id for group in network.groups}
-    peers = {rule.group_id for group in network.groups for rule in group.ingress + group.egress if rule.group_id}
-    peers |= {group_id for port in network.ports for group_id in port.group_ids}
-    # a group that is referred to and unknown here has no members, and lets nothing through
-    for group in (*network.groups, *(Group(group_id) for group_id in sorted(peers - known))):
-        checked_id(group.id)
+    """Chains for the groups that a port here is in; of the others, which rules refer to, the members only."""
+    groups = {group.id: group for group in network.groups}
+    enforced = {group_id for port in network.ports for group_id in port.group_ids}
+    rules = [rule for group_id in enforced & groups.keys() for rule in groups[group_id].ingress + groups[group_id].egress]
+    # a group that nobody described has no members, and lets nothing through
+    for group_id in sorted(enforced | {rule.group_id for rule in rules if rule.group_id} | groups.keys()):
+        group = groups.get(checked_id(group_id), Group(group_id))
         members = dict.fromkeys(sorted({_ip(member) for member in group.members}), "")
         table.sets[f"{group.id}-members"] = Set("type ipv4_addr;", members)
-        for direction, rules in (("in", group.ingress), ("out", group.egress)):
-            lines = []
-            for rule in rules:
-                line = _rule(rule, "saddr" if direction == "in" else "daddr")
-                if line:
-                    table.counters[checked_id(rule.id)] = None
-                    lines.append(line)
-            table.chains[f"{group.id}-{direction}"] = Chain(lines)
+        if group_id in enforced:
+            for direction, side, own in (("in", "saddr", group.ingress), ("out", "daddr", group.egress)):
+                table.counters.update(dict.fromkeys(checked_id(rule.id) for rule in own))
+                table.chains[f"{group.id}-{direction}"] = Chain([line for rule in own if (line := _rule(rule, side))])
 
 
 def _rule(rule: Rule, side: str) -> str:

@@ -129,6 +129,7 @@ def audit(networks: Networks) -> dict[str, Any]:
         "processes": [
             {"pid": each.pid, "network": each.folder.name, "command": each.command, "namespace": each.network}
             for each in networks.names.found()
+            if each.folder.name.startswith("vpc-")
         ],
     }
     mine: dict[str, Any] = {"link": None, "routes": [], "tables": {}, "ip_forward": None}
@@ -138,7 +139,8 @@ def audit(networks: Networks) -> dict[str, Any]:
         mine["routes"] = [_route_facts(route) for route in sorted(networks.edge.host_routes())]
         mine["tables"] = _tables(host, f"mallee_{tag}")
         mine["ip_forward"] = host.get("ipv4/ip_forward")
-        mine["resolver"] = f"{host_address(tag)}:{RESOLVER_PORT}" if networks.config.egress == "nat" else None
+        asked = [each.pid for each in networks.names.found() if not each.folder.name.startswith("vpc-")]
+        mine["resolver"] = {"address": f"{host_address(tag)}:{RESOLVER_PORT}", "pids": asked} if asked else None
     found["host"] = mine
     found["node"] = node_namespace(tag)
     return found
@@ -155,7 +157,8 @@ def _namespace_facts(namespace: Namespace) -> dict[str, Any]:
         facts["uplink"] = UPLINK in links or "igw" in links
         facts["addresses"] = sorted(f"{names.get(each.index, '')} {each.ip}/{each.length}" for each in netlink.addresses())
         facts["routes"] = [_route_facts(route, names) for route in sorted(netlink.routes())]
-        facts["neighbours"] = sorted(f"{names.get(each.index, '')} {each.ip} {each.mac}" for each in netlink.neighbours())
+        known = [each for each in netlink.neighbours() if each.permanent]
+        facts["neighbours"] = sorted(f"{names.get(each.index, '')} {each.ip} {each.mac}" for each in known)
         facts["tables"] = _tables(namespace)
     return facts
 
