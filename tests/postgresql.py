@@ -56,10 +56,14 @@ class Server:
             os.chown(self.home, pwd.getpwnam(self._user).pw_uid, -1)
         data = self.home / "data"
         log = (self.home / "log").open("w")
-        self._run([self._binaries / "initdb", "-D", data, "-U", "mallee", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"], log)
+        self._run(
+            [self._binaries / "initdb", "-D", data, "-U", "mallee", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"], log
+        )
         options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
         command = [str(self._binaries / "postgres"), "-D", str(data), "-k", str(self.home), *options]
-        self._process = subprocess.Popen(command, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent, **self._identity())
+        self._process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent, **self._identity()
+        )
         self._await()
 
     def _run(self, command: list[object], log: object) -> None:
@@ -116,7 +120,9 @@ class Server:
             tables = [sql.Identifier(row[0]) for row in found]
             if not tables:
                 return
-            looks = [sql.SQL("SELECT {} WHERE EXISTS (SELECT 1 FROM {})").format(sql.Literal(t.as_string()[1:-1]), t) for t in tables]
+            looks = [
+                sql.SQL("SELECT {} WHERE EXISTS (SELECT 1 FROM {})").format(sql.Literal(t.as_string()[1:-1]), t) for t in tables
+            ]
             dirty = [sql.Identifier(row[0]) for row in connection.execute(sql.SQL(" UNION ALL ").join(looks)).fetchall()]
             if dirty:
                 connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(dirty)))

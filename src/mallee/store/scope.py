@@ -128,7 +128,6 @@ def _owned(table: Any) -> bool:
 def _assigned(statement: Any, compiler: Any) -> set[str]:
     """The names of the columns that an UPDATE sets, in its own values and in the parameters it is executed with."""
     names = {getattr(key, "name", key) for key in (statement._values or {})}
-    names |= {getattr(key, "name", key) for key, _ in (statement._ordered_values or ())}
     names |= {key for key in (compiler.column_keys or ()) if key in statement.table.c}
     return names
 

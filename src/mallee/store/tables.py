@@ -39,7 +39,8 @@ def resource_table(name: str, *columns: SchemaItem, owned: bool = True, journal:
     if owned:
         own = next((c for c in items if isinstance(c, sa.Column) and c.name == ACCOUNT), None)
         if own is None:
-            items += [sa.Column(ACCOUNT, Text, nullable=False, index=True)]
+            end = next((n for n, item in enumerate(items) if not isinstance(item, sa.Column)), len(items))
+            items.insert(end, sa.Column(ACCOUNT, Text, nullable=False, index=True))  # constraints may name it
         elif own.nullable and not own.primary_key:
             raise ValueError(f"{name}.{ACCOUNT} must not be nullable")
     return _table(name, items, {"owned": owned, "journal": journal})

@@ -246,9 +246,9 @@ class Tx:
         """Removes one row; False if there is no such row for this transaction."""
         found = shape(table)
         keys = found.key(key)
+        self._must_write()
         if not found.journaled:
             return self._run(found.delete, _prefixed("key_", keys)).rowcount == 1
-        self._must_write()
         row = self._execute(found.lock, _prefixed("key_", keys)).first()
         if row is None:
             return False
