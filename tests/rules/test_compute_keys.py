@@ -87,8 +87,7 @@ def test_a_ppk_file_holds_the_key_and_a_right_mac(kind):
     assert fields["PuTTY-User-Key-File-2"] == algorithm
 
     signed = b"".join(
-        struct.pack(">I", len(part)) + part
-        for part in (algorithm.encode(), b"none", b"mine", base64.b64decode(encoded), secret)
+        struct.pack(">I", len(part)) + part for part in (algorithm.encode(), b"none", b"mine", base64.b64decode(encoded), secret)
     )
     secret_key = hashlib.sha1(b"putty-private-key-file-mac-key").digest()
     assert fields["Private-MAC"] == hmac.new(secret_key, signed, "sha1").hexdigest()
