@@ -24,7 +24,7 @@ from mallee.cli.client import health
 from mallee.cli.progress import Progress
 from mallee.settings import Settings
 
-POOLS = ("198.51.100.0/24", "203.0.113.0/24", "192.0.2.0/24")  # the three networks for documentation, on no real network
+POOL = "198.51.100.0/24"  # TEST-NET-2: for documentation, on no real network
 
 
 @dataclass(slots=True)
@@ -135,7 +135,7 @@ class Up:
         with self.progress.step("settings") as step:
             wanted = {name: value for name, value in (self.wishes.settings or {}).items() if value is not None}
             if self.fresh and not chosen.simulated and "public_pool" not in wanted:
-                wanted["public_pool"] = (_free_pool(),)
+                wanted["public_pool"] = (_free_pool(chosen),)
             step.unchanged = not self.fresh
             chosen = settings_module.ensure(self.home, simulated=chosen.simulated, **wanted)
             for folder in (chosen.run, chosen.log, chosen.cloud):
@@ -194,14 +194,16 @@ def _node_requirements() -> bool:
     return False
 
 
-def _free_pool() -> str:
-    """The first documentation network that this machine does not route yet."""
+def _free_pool(chosen: Settings) -> str:
+    """TEST-NET-2; for a further cloud on the same machine a network of the range for benchmarks (RFC 2544) instead."""
     routes = json.loads(subprocess.run(["ip", "-j", "-4", "route"], capture_output=True, check=True).stdout or b"[]")
     taken = [ipaddress.ip_network(each["dst"]) for each in routes if each.get("dst") not in (None, "default")]
-    for pool in POOLS:
+    start = int(chosen.tag, 16)
+    others = (f"198.18.{(start + number) % 256}.0/24" for number in range(256))
+    for pool in (POOL, *others):
         if not any(ipaddress.ip_network(pool).overlaps(each) for each in taken):
             return pool
-    raise home.Sorry("every network for documentation is in use here; name a pool of public addresses with --public-pool CIDR")
+    raise home.Sorry("every network for public addresses is in use here; name one with --public-pool CIDR")
 
 
 def start(chosen: Settings) -> bool:
