@@ -54,16 +54,19 @@ class Server:
     def _start(self) -> None:
         if os.getuid() == 0:
             os.chown(self.home, pwd.getpwnam(self._user).pw_uid, -1)
-        data = self.home / "data"
-        log = (self.home / "log").open("w")
-        self._run(
-            [self._binaries / "initdb", "-D", data, "-U", "mallee", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"], log
-        )
+        with (self.home / "log").open("w") as log:
+            options = ["-U", "mallee", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"]
+            self._run([self._binaries / "initdb", "-D", self.home / "data", *options], log)
+        self.resume()
+
+    def resume(self) -> None:
+        """Starts the server on what it holds."""
         options = [word for name, value in OPTIONS.items() for word in ("-c", f"{name}={value}")]
-        command = [str(self._binaries / "postgres"), "-D", str(data), "-k", str(self.home), *options]
-        self._process = subprocess.Popen(
-            command, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent, **self._identity()
-        )
+        command = [str(self._binaries / "postgres"), "-D", str(self.home / "data"), "-k", str(self.home), *options]
+        with (self.home / "log").open("a") as log:
+            self._process = subprocess.Popen(
+                command, stdout=log, stderr=log, cwd="/", preexec_fn=_die_with_parent, **self._identity()
+            )
         self._await()
 
     def _run(self, command: list[object], log: object) -> None:
@@ -127,11 +130,13 @@ class Server:
             if dirty:
                 connection.execute(sql.SQL("TRUNCATE {} RESTART IDENTITY CASCADE").format(sql.SQL(", ").join(dirty)))
 
-    def signal(self, number: int) -> None:
-        self._process.send_signal(number)
+    def halt(self) -> None:
+        """Ends the server in order, whoever is connected."""
+        self._process.send_signal(signal.SIGINT)
+        self._process.wait(timeout=30)
 
     def stop(self) -> None:
-        self._process.send_signal(signal.SIGQUIT)  # immediate: nothing here is worth a checkpoint
+        self._process.send_signal(signal.SIGQUIT)  # at once: nothing here is worth a checkpoint
         self._process.wait(timeout=30)
         shutil.rmtree(self.home, ignore_errors=True)
 

@@ -11,7 +11,9 @@ is one fsync. PostgreSQL: psycopg 3; writers run SERIALIZABLE, so that code prov
 
 from __future__ import annotations
 
+import sqlite3
 import threading
+import time
 from collections import deque
 from typing import Any
 
@@ -58,7 +60,7 @@ class Engine:
     def __init__(self, url: sa.URL, connect_args: dict[str, Any]) -> None:
         self.url = url
         options: dict[str, Any] = {"query_cache_size": 2000, "enable_from_linting": False}
-        self._plain = sa.create_engine(url, poolclass=NullPool, connect_args=connect_args, **options)
+        self._plain = sa.create_engine(url, poolclass=NullPool, pool_reset_on_return=None, connect_args=connect_args, **options)
         self._scoped = sa.create_engine(url, pool=self._plain.pool, **options)
         guard(self._plain.dialect, scoped=False)
         guard(self._scoped.dialect, scoped=True)
@@ -156,6 +158,7 @@ class SqliteEngine(Engine):
         }
         self._synchronous = "FULL" if synchronous else "OFF"
         self._writer = threading.Lock()
+        self._preparing = threading.Lock()
         self._writing: int | None = None
         super().__init__(url, arguments)
         statement = OwnInsertSqlite(nudges).values(topic=sa.bindparam("topic"), count=1, by=sa.bindparam("by"))
@@ -164,8 +167,9 @@ class SqliteEngine(Engine):
         )
 
     def _prepare(self, dbapi: Any) -> None:
+        with self._preparing:
+            self._turn_to_wal(dbapi)
         for pragma in (
-            "journal_mode=WAL",
             f"synchronous={self._synchronous}",
             "foreign_keys=ON",
             "temp_store=MEMORY",
@@ -173,6 +177,20 @@ class SqliteEngine(Engine):
             "wal_autocheckpoint=8000",  # a backstop; upkeep checkpoints long before
         ):
             dbapi.execute(f"PRAGMA {pragma}").fetchall()
+
+    @staticmethod
+    def _turn_to_wal(dbapi: Any) -> None:
+        """The file remembers it; but while somebody turns it, SQLite answers others "locked" at once instead of letting them wait."""
+        end = time.monotonic() + BUSY_TIMEOUT
+        while True:
+            try:
+                if dbapi.execute("PRAGMA journal_mode").fetchone()[0] != "wal":
+                    dbapi.execute("PRAGMA journal_mode=WAL").fetchall()
+                return
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
+                    raise
+                time.sleep(0.01)
 
     def begin_read(self) -> Session:
         return self.begin("BEGIN")

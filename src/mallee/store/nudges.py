@@ -11,6 +11,8 @@ from __future__ import annotations
 
 import logging
 import secrets
+import select
+import socket
 import threading
 from collections.abc import Callable, Iterable
 
@@ -24,6 +26,8 @@ log = logging.getLogger(__name__)
 
 POLL = 0.25
 """Seconds between looks for nudges of other processes on SQLite."""
+PROBE = 60.0
+"""Seconds between looks whether a silent connection to PostgreSQL still lives."""
 RECONNECT = 2.0
 """Seconds between attempts to listen again when the database is away."""
 
@@ -41,6 +45,10 @@ class Nudges:
         self._callbacks: dict[str, list[Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
         self._stop = threading.Event()
+        self._ring, self._bell = socket.socketpair()
+        self.listening = threading.Event()
+        """Set while other processes are heard."""
+        self._deaf = False
 
     def mark(self, topic: str) -> int:
         """How often ``topic`` was nudged as far as this process knows: take it before looking, give it to :meth:`wait`."""
@@ -85,11 +93,16 @@ class Nudges:
                 log.exception("a subscriber of nudges failed")
 
     def close(self) -> None:
+        if self._stop.is_set():
+            return
         self._stop.set()
+        self._ring.send(b"!")
         with self._condition:
             self._condition.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
+        self._ring.close()
+        self._bell.close()
 
     # other processes
 
@@ -102,16 +115,10 @@ class Nudges:
                     self._thread.start()
 
     def _keep(self, hear: Callable[[Session], None]) -> None:
-        first = True
         while not self._stop.is_set():
             session = None
             try:
                 session = self._engine.connect()
-                if not first:  # deaf for a while: everybody looks
-                    with self._condition:
-                        topics = {*self._marks, *self._callbacks}
-                    self.notify(topics)
-                first = False
                 hear(session)
             except StoreUnavailable as error:
                 log.warning("cannot listen for other processes: %s", error.cause)
@@ -119,9 +126,20 @@ class Nudges:
                 if not self._stop.is_set():
                     log.warning("listening for other processes failed", exc_info=True)
             finally:
+                self.listening.clear()
                 if session is not None:
                     session.close()
+            self._deaf = True
             self._stop.wait(RECONNECT)
+
+    def _hears(self) -> None:
+        """From now on. Who was deaf may have missed anything: everybody looks."""
+        self.listening.set()
+        if self._deaf:
+            self._deaf = False
+            with self._condition:
+                topics = {*self._marks, *self._callbacks}
+            self.notify(topics)
 
     def _hear_sqlite(self, session: Session) -> None:
         known: dict[str, int] | None = None
@@ -136,12 +154,16 @@ class Nudges:
                     if heard:
                         self.notify(heard)
                 known = {topic: count for topic, count, _ in rows}
+                if not self.listening.is_set():
+                    self._hears()
             self._stop.wait(POLL)
 
     def _hear_postgresql(self, session: Session) -> None:
         session.command(f"LISTEN {PostgresqlEngine.channel}")
+        self._hears()
         while not self._stop.is_set():
-            for notice in session.dbapi.notifies(timeout=POLL * 4, stop_after=1):
+            select.select([session.dbapi, self._bell], [], [], PROBE)
+            for notice in session.dbapi.notifies(timeout=0):
                 sender, _, topic = notice.payload.partition(" ")
                 if sender != self.sender:
                     self.notify((topic,))

@@ -4,7 +4,7 @@ In a transaction of an account, wherever a statement names an owned table in a F
 of a UNION, UPDATE ... FROM), the compiler writes the account's slice of it instead: ``(SELECT * FROM instances WHERE
 account_id = :a) AS instances``. The targets of UPDATE and DELETE get the condition added. Both engines fold the slice back
 into the plain query with its indexes. There is no second place: SQL that the compiler does not write itself (``text()``,
-``literal_column`` with anything but a name) is refused, so no statement gets around it.
+``literal_column`` with anything but a name or a string) is refused, so no statement gets around it.
 
 Doing this in the compiler, not by rewriting statements, costs nothing per execution: SQLAlchemy caches what was compiled, and
 the scoped dialect has its own cache. The account is a bound parameter.
@@ -23,7 +23,7 @@ from .errors import Misuse, ScopeViolation
 from .tables import ACCOUNT, metadata
 
 PARAMETER = "scope_account"
-_HARMLESS_LITERAL = re.compile(r"[\w.]*\*?|'[\w -]*'")
+_HARMLESS_LITERAL = re.compile(r"[\w.]*\*?|'[^']*'")
 
 
 class Own:
