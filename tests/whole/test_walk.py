@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import base64
+import shutil
 import subprocess
 import sys
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.clouds import Cloud, first_instance, mallee
+from mallee.cli.preflight import reachable
+from tests.clouds import SOURCE, Cloud, first_instance, free_ports, mallee
 
 pytestmark = pytest.mark.node
 
@@ -163,19 +167,31 @@ def test_status_doctor_and_logs_speak(real: Cloud) -> None:
     assert real.command("logs", "-n", "5").stdout
 
 
-def test_without_root_it_says_what_to_do(tmp_path: Path) -> None:
-    tmp_path.chmod(0o777)
-    done = subprocess.run(
-        ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", sys.executable, "-m", "mallee.cli.main", "up"],
-        env={"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "MALLEE_HOME": str(tmp_path / "home")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    if "ermission" in done.stderr and "mallee:" not in done.stderr:
-        pytest.skip("the checkout cannot be read by another user")
-    assert done.returncode == 1
-    assert "sudo ./mallee up" in done.stderr and "--simulated" in done.stderr
+@pytest.fixture
+def everybody() -> Iterator[Path]:
+    """A folder that any user may write to."""
+    folder = Path(tempfile.mkdtemp(prefix="mallee-everybody-"))
+    folder.chmod(0o777)
+    yield folder
+    shutil.rmtree(folder)
+
+
+def as_nobody(home: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    command = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", str(SOURCE / "mallee"), *words]
+    environment = {"PATH": "/usr/bin:/bin", "HOME": str(home), "MALLEE_HOME": str(home / "cloud")}
+    return subprocess.run(command, env=environment, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.skipif(not reachable(SOURCE, 65534), reason="the checkout lies where only its owner can walk")
+def test_without_root_there_is_a_word_of_advice_and_a_simulated_cloud(everybody: Path) -> None:
+    refused = as_nobody(everybody, "up")
+    assert refused.returncode == 1
+    assert "sudo ./mallee up" in refused.stderr and "--simulated" in refused.stderr
+    made = as_nobody(everybody, "up", "--simulated", "--port", str(free_ports()), "--boot-seconds", "0")
+    assert made.returncode == 0, made.stdout + made.stderr
+    assert as_nobody(everybody, "doctor").returncode == 0
+    assert as_nobody(everybody, "down", "--destroy").returncode == 0
+    assert not (everybody / "cloud").exists()
 
 
 def test_down_names_what_is_not_there(tmp_path: Path) -> None:

@@ -154,6 +154,8 @@ def main() -> None:
         application(standalone_mode=True)
     except Sorry as sorry:
         sys.exit(f"mallee: {sorry}")
+    except PermissionError as error:
+        sys.exit(f"mallee: {error.filename or error}: permission denied; use sudo for a cloud that root made")
     except KeyboardInterrupt:
         sys.exit("\nmallee: interrupted; run the same command again to go on")
 

@@ -196,8 +196,11 @@ def _node_requirements() -> bool:
 
 def _free_pool(chosen: Settings) -> str:
     """TEST-NET-2; for a further cloud on the same machine a network of the range for benchmarks (RFC 2544) instead."""
+    from mallee.node.network.edge import machine_address
+
     routes = json.loads(subprocess.run(["ip", "-j", "-4", "route"], capture_output=True, check=True).stdout or b"[]")
     taken = [ipaddress.ip_network(each["dst"]) for each in routes if each.get("dst") not in (None, "default")]
+    taken.append(ipaddress.ip_network(machine_address(chosen.tag)))
     start = int(chosen.tag, 16)
     others = (f"198.18.{(start + number) % 256}.0/24" for number in range(256))
     for pool in (POOL, *others):
