@@ -249,7 +249,7 @@ class Cloud:
 
     def console_says(self, guest: Guest, text: bytes, seconds: float = 30) -> bytes:
         with self.changes:
-            assert self.changes.wait_for(lambda: text in self.consoles.get(guest.id, (0, b""))[1], seconds), self.consoles.get(guest.id)
+            assert self.changes.wait_for(lambda: text in self.consoles.get(guest.id, (0, b""))[1], seconds), self.consoles.get(guest.id, (0, b""))[1][-300:]
             return self.consoles[guest.id][1]
 
     def gone(self, seconds: float = 30) -> None:

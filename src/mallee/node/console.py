@@ -100,14 +100,14 @@ class Consoles:
             if guest_id in self._consoles:
                 return
             kept = max(begun, size - CONSOLE_LIMIT, 0)
-            self._consoles[guest_id] = _Console(seen=kept, cut=max(0, size - CONSOLE_LIMIT), begun=begun, awaiting=awaiting)
+            self._consoles[guest_id] = _Console(seen=kept, begun=begun, awaiting=awaiting)
         self._look(guest_id)
 
     def rebooted(self, guest_id: str) -> int:
         """The guest boots anew within its run: returns where its console stands."""
         size = self._size(guest_id)
         with self._changes:
-            console = self._consoles.setdefault(guest_id, _Console(cut=max(0, size - CONSOLE_LIMIT)))
+            console = self._consoles.setdefault(guest_id, _Console())
             console.begun = console.seen = size
             console.awaiting = True
         return size
