@@ -168,8 +168,9 @@ class Edge:
                     f'iifname "v-*" oifname "{UPLINK}" ip daddr {{ 240.0.0.0/4, 169.254.0.0/16, {host} }} counter name "refused" drop',
                     f'iifname "v-*" oifname "{UPLINK}" ip saddr @pool accept',
                     f'iifname "{UPLINK}" oifname "v-*" ip daddr @pool accept',
+                    "drop",
                 ],
-                "type filter hook forward priority 0; policy drop;",
+                "type filter hook forward priority 0; policy accept;",
             ),
             "leaving": Chain(
                 [f'ip saddr 240.0.0.0/4 oifname "{UPLINK}" snat ip to {node}'], "type nat hook postrouting priority 100; policy accept;"

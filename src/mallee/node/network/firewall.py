@@ -5,6 +5,8 @@ and address only), then what can never be right, then network ACLs, then the sen
 A group is two chains and a set of its members; ports with the same groups share a chain per direction, and a port is one element in
 each of a few maps, so that a thousand ports cost a thousand elements and not ten thousand rules.
 
+No base chain has the policy drop, which a chain has from before its rules are active: what shall be dropped is dropped by its last rule.
+
 Security groups are stateful as in AWS: a connection that was once allowed goes on when its rule is revoked. It ends when the port or
 the public address goes (see ``Netlink.forget_connections``).
 
@@ -178,7 +180,7 @@ def _add_stages(table: Table, network: Network) -> None:
         "public_arriving": ("nat hook prerouting priority -100; policy accept;", [f'iifname "{GATEWAY}" dnat ip to ip daddr map @public_in']),
         "public_leaving": ("nat hook postrouting priority 100; policy accept;", [f'oifname "{GATEWAY}" snat ip to ip saddr map @public_out']),
         "to_router": (
-            "filter hook input priority 0; policy drop;",
+            "filter hook input priority 0; policy accept;",
             [
                 "ct state established,related accept",
                 'iifname "lo" accept',
@@ -190,6 +192,7 @@ def _add_stages(table: Table, network: Network) -> None:
                 f"ip daddr {served} meta l4proto {{ tcp, udp }} th dport 53 add @dns_rate {{ iifname {over} 1024/second burst 1024 packets }} drop",
                 f"ip daddr {served} meta l4proto {{ tcp, udp }} th dport 53 accept",
                 "icmp type echo-request accept",
+                "drop",
             ],
         ),
         "from_router": (
