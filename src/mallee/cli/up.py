@@ -43,7 +43,7 @@ class Up:
 
     def run(self) -> Settings:
         chosen = self._settings()
-        already = home.running(chosen, "supervisor") is not None
+        already = any(home.running(chosen, name) is not None for name in ("supervisor", "cloud"))
         self._check_machine(chosen, already)
         if not chosen.simulated:
             self._packages(chosen)
@@ -195,14 +195,12 @@ def _node_requirements() -> bool:
 
 
 def _free_pool(chosen: Settings) -> str:
-    """TEST-NET-2; for a further cloud on the same machine a network of the range for benchmarks (RFC 2544) instead."""
-    from mallee.node.network.edge import machine_address
-
+    """TEST-NET-2; for a further cloud on the same machine one of the range for carriers' own use instead."""
     routes = json.loads(subprocess.run(["ip", "-j", "-4", "route"], capture_output=True, check=True).stdout or b"[]")
     taken = [ipaddress.ip_network(each["dst"]) for each in routes if each.get("dst") not in (None, "default")]
-    taken.append(ipaddress.ip_network(machine_address(chosen.tag)))
+    # 100.64.0.0/10 (RFC 6598) is no machine's own network; the links of nodes are in 198.18.0.0/15
     start = int(chosen.tag, 16)
-    others = (f"198.18.{(start + number) % 256}.0/24" for number in range(256))
+    others = (f"100.{64 + (start + number) % 64}.{(start >> 6) % 256}.0/24" for number in range(64))
     for pool in (POOL, *others):
         if not any(ipaddress.ip_network(pool).overlaps(each) for each in taken):
             return pool
