@@ -347,6 +347,22 @@ def test_a_cloud_that_is_away_is_not_hammered(tmp_path: Path) -> None:
     assert 2 <= attempts <= 12
 
 
+def test_a_cloud_that_fails_is_not_hammered(world: World, client: SocketTransport, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(tx: object, node_id: str) -> None:
+        raise LookupError("a bug")
+
+    monkeypatch.setattr(world, "document", fail)
+    client_of_a_bug = SocketTransport(client._path)
+    with serving(world.session(), Path(client._path)):
+        attempts = 0
+        began = time.monotonic()
+        while time.monotonic() - began < 1.0:
+            with pytest.raises(Unreachable, match="its log says how"):
+                client_of_a_bug.desired("n-1", 0, "", 1.0)
+            attempts += 1
+    assert 2 <= attempts <= 12
+
+
 def test_closing_ends_a_wait_at_once(client: SocketTransport) -> None:
     document = client.desired("n-1", 0, "", 0.0)
     assert document is not None

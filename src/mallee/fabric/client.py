@@ -192,7 +192,10 @@ class SocketTransport:
                     raise
                 connection.close()  # it lay idle and the cloud has closed it; every call may be repeated
                 response = self._send(connection, method, path, body, headers, timeout)
-            self._back_off = 0.0
+            if response.status < 500:
+                self._back_off = 0.0
+            else:
+                self._slow_down()
             yield response
         except (http.client.HTTPException, OSError) as error:
             self._discard(connection)

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 import os
 import re
 import socket
@@ -52,6 +53,7 @@ _JOIN_LIMIT = 64 * 1024
 _THREADS = 4
 _RANGE = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 
+log = logging.getLogger(__name__)
 T = TypeVar("T")
 Scope = dict[str, Any]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
@@ -120,8 +122,11 @@ class _Watch:
                 self._stopped.wait(pace.wait())
             except StoreUnavailable:
                 self._stopped.wait(_POLL)
-            except RuntimeError:  # the loop is closed
-                return
+            except Exception:
+                if self._loop.is_closed():
+                    return
+                log.exception("watching the nodes' generations")
+                self._stopped.wait(_POLL)
 
     def _wake(self, now: dict[str, int]) -> None:
         self._latest = now
@@ -145,8 +150,15 @@ class FabricApp:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             raise RuntimeError(f"the fabric does not speak {scope['type']}")
+        begun = False
+
+        async def sending(message: dict[str, Any]) -> None:
+            nonlocal begun
+            begun = True
+            await send(message)
+
         try:
-            await self._answer(scope, receive, send)
+            await self._answer(scope, receive, sending)
         except _Failure as failure:
             await _respond(send, failure.status, failure.body)
         except VersionRefused as error:
@@ -159,6 +171,11 @@ class FabricApp:
             await _respond(send, 400, _Failure(400, "refused", str(error)).body)
         except StoreUnavailable as error:
             await _respond(send, 503, _Failure(503, error.fault, str(error)).body)
+        except Exception:
+            log.exception("answering %s %s", scope["method"], scope["path"])
+            if begun:
+                raise
+            await _respond(send, 500, _Failure(500, "internal", "The cloud failed; its log says how.").body)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
