@@ -74,16 +74,15 @@ class Edge:
 
     def ensure(self) -> None:
         """The node's namespace, its link to the host and the guards of both ends; leaves alone what is right."""
-        made = self.node.create()
+        self.node.create()
         settings = {"ipv4__ip_forward": 1, "ipv6__conf__all__disable_ipv6": 1, "ipv6__conf__default__disable_ipv6": 1}
         settings |= {"ipv4__conf__all__rp_filter": 0, "ipv4__conf__default__rp_filter": 1}
         settings |= {"ipv4__conf__all__send_redirects": 0, "ipv4__conf__default__send_redirects": 0}
         self.node.set(**settings)
-        links = self.node.netlink.links()
-        if made or not links["lo"].up:
-            self.node.netlink.change_link(links["lo"].index, up=True)
-        outer = self.host.netlink.link(self.link)
-        if UPLINK not in links or outer is None:
+        lo = self._required(self.node, "lo")
+        if not lo.up:
+            self.node.netlink.change_link(lo.index, up=True)
+        if self.node.netlink.link(UPLINK) is None or self.host.netlink.link(self.link) is None:
             self.node.netlink.delete_link(UPLINK)
             self.host.netlink.delete_link(self.link)
             with self.node.opened() as there:

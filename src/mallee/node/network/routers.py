@@ -47,16 +47,18 @@ class Router:
         self.vpc_id = vpc_id
         self.namespace = Namespace(router_namespace(config.tag, vpc_id))
         self.uplink = uplink_link(vpc_id)
+        self._settled: set[tuple[str, int]] = set()  # links whose kernel settings were written: name, number
 
     # ------------------------------------------------------------------------------------------------------ the router
 
     def prepare(self) -> None:
         """The namespace and its kernel settings; before the firewall, which comes before any link."""
         if self.namespace.create():
+            self._settled.clear()
             self.node.netlink.delete_link(self.uplink)
         self.namespace.set(**_SETTINGS)
-        lo = self.namespace.netlink.links()["lo"]
-        if not lo.up:
+        lo = self.namespace.netlink.link("lo")
+        if lo is not None and not lo.up:
             self.namespace.netlink.change_link(lo.index, up=True)
 
     def connect(self, network: Network) -> None:
@@ -68,15 +70,15 @@ class Router:
         netlink = self.namespace.netlink
         links = netlink.links()
         wanted = {port_link(port.id): port for port in network.ports}
-        for name, link in links.items():
-            if not name.startswith("p-"):
-                continue
+        neighbours, routes = netlink.neighbours(), netlink.routes()
+        for name in [name for name in links if name.startswith("p-")]:
             if name in wanted:
-                self._settle(wanted[name], link)
+                self._settle(wanted[name], links[name], neighbours, routes)
             else:
                 self.drop_link(name)
+                del links[name]
         self._reconcile_addresses(network, links)
-        self._reconcile_routes(network, netlink.links(), wanted)
+        self._reconcile_routes(network, links, wanted)
 
     def _connect_uplink(self, network: Network) -> None:
         node, here = self.node.netlink, self.namespace.netlink
@@ -105,7 +107,7 @@ class Router:
         lo = links["lo"].index
         served = {METADATA, RESOLVER, network.dns, *(subnet.gateway for subnet in network.subnets)}
         wanted = {Address(lo, ip, 32) for ip in served}
-        wanted.add(Address(netlink.links()[GATEWAY].index, router_address(network.vni), 32))
+        wanted.add(Address(links[GATEWAY].index, router_address(network.vni), 32))
         actual = netlink.addresses()
         for address in wanted - actual:
             netlink.add_address(address)
@@ -142,28 +144,31 @@ class Router:
         waiting = self.node.netlink.link(ifname)
         if waiting is not None:
             self.drop_link(name)
+            self._settled = {known for known in self._settled if known[0] != name}
             self.node.netlink.change_link(waiting.index, up=False)
             with self.namespace.opened() as there:
                 self.node.netlink.change_link(waiting.index, namespace=there, name=name)
         here = self.namespace.netlink.link(name)
         if here is None:
             raise NetworkError(f"there is no link {ifname} in {self.node.name} to connect {port.id} with")
-        self._settle(port, here)
+        self._settle(port, here, set(), set())
 
-    def _settle(self, port: Port, link: Link) -> None:
+    def _settle(self, port: Port, link: Link, neighbours: set[Neighbour], routes: set[Route]) -> None:
         """The port's own settings. A packet is let through only by the firewall, which knew the link's name before it came."""
         netlink = self.namespace.netlink
         if link.mac != PORT_MAC:
             netlink.change_link(link.index, mac=PORT_MAC)
         if link.mtu != self.config.mtu:
             netlink.change_link(link.index, mtu=self.config.mtu)
-        self.namespace.set_link(link.name, ipv4__conf__proxy_arp=1, ipv4__neigh__proxy_delay=0)
+        if (link.name, link.index) not in self._settled:
+            self.namespace.set_link(link.name, ipv4__conf__proxy_arp=1, ipv4__neigh__proxy_delay=0)
+            self._settled.add((link.name, link.index))
         if not link.up:
             netlink.change_link(link.index, up=True)
-        if Neighbour(link.index, port.ip, port.mac.lower(), True) not in netlink.neighbours():
+        if not link.up or Neighbour(link.index, port.ip, port.mac.lower(), True) not in neighbours:
             netlink.set_neighbour(link.index, port.ip, port.mac)
         route = Route(f"{port.ip}/32", link.index)
-        if route not in netlink.routes():
+        if not link.up or route not in routes:
             netlink.add_route(route)
 
     def drop_link(self, name: str) -> None:
