@@ -11,6 +11,7 @@ every list is flat. Query: ``locationName`` or the member's name; a list is ``Na
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -18,6 +19,8 @@ from mallee.wire.errors import AwsError
 from mallee.wire.model import Member, Model, Shape
 from mallee.wire.reading import Reader, Unreadable, text_reader
 
+# What no XML answer could carry, and (NUL) no database keep: XML 1.0, section 2.2.
+_UNSPEAKABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 MOST_LEVELS = 32
 MOST_BRANCHES = 100_000
 _PROTOCOL_FIELDS = frozenset(
@@ -44,6 +47,8 @@ def tree(fields: Mapping[str, str], names: Mapping[str, Any] | None = None) -> d
     root: dict[str, Any] = {}
     branches = 0
     for key, value in fields.items():
+        if not (value.isprintable() and key.isprintable()) and (_UNSPEAKABLE.search(value) or _UNSPEAKABLE.search(key)):
+            raise AwsError("InvalidParameterValue", "A parameter contains characters that are not allowed", status=400)
         if "." not in key:
             if (key in _PROTOCOL_FIELDS or key.startswith("X-Amz-")) and not (
                 names and key in names and key not in ("Action", "Version")

@@ -1,0 +1,3 @@
+from tests.cloud.conftest import cloud
+
+__all__ = ["cloud"]
