@@ -78,8 +78,8 @@ def test_reading() -> None:
         "TagSpecifications": [{"ResourceType": "instance", "Tags": [{"Key": "Name", "Value": "web"}]}],
     }  # fmt: skip
     for name, params, limit in (
-        ("RunInstances", launch, 2),
-        ("AuthorizeSecurityGroupIngress", {"GroupId": "sg-1", "IpPermissions": rules}, 2),
+        ("RunInstances", launch, 1.3),
+        ("AuthorizeSecurityGroupIngress", {"GroupId": "sg-1", "IpPermissions": rules}, 1.3),
     ):
         request = peer.request_of("ec2", "ec2", name, params)
 
