@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,8 +14,9 @@ import sqlalchemy as sa
 from mallee.durable import faults
 from mallee.nodes import records
 from mallee.simulator import Simulator, Times
-from mallee.store import Database, ManualClock, metadata, schema
+from mallee.store import Database, ManualClock, metadata
 from tests.cloud.harness import TestCloud
+from tests.fabric.conftest import sqlite_template  # noqa: F401
 
 TIMES = Times(prepare=1, boot=4, stop=2, remove=1)
 REMEMBERED = {"journal", "nudges", "reconciliations", "client_tokens", "node_reports", "nodes"}
@@ -83,11 +85,10 @@ class Unlucky:
 
 
 @pytest.fixture
-def unlucky(tmp_path: Path) -> Iterator[Unlucky]:
+def unlucky(tmp_path: Path, sqlite_template: Path) -> Iterator[Unlucky]:  # noqa: F811
     clock = ManualClock()
-    schema.load()
+    shutil.copy(sqlite_template, tmp_path / "cloud.db")
     database = Database(f"sqlite:///{tmp_path}/cloud.db", clock, synchronous=False)
-    schema.create(database)
     made = TestCloud(tmp_path / "home", database, clock, zones=("local-1a",), times=TIMES)
     yield Unlucky(made, made.simulators[0])
     made.close()
