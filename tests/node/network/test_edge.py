@@ -10,7 +10,7 @@ import pytest
 
 from mallee.fabric.document import Group, Subnet
 from mallee.node.network import NetworkError
-from mallee.node.network.edge import host_address, host_link
+from mallee.node.network.edge import Forwarding, host_address, host_link
 from tests.node.network.lab import OPEN, Box, Lab, identifier, network, port
 
 pytestmark = pytest.mark.node
@@ -162,6 +162,15 @@ def test_forwarding_is_given_back_by_the_last_cloud(stack, host, tmp_path):
     one.destroy()
     assert host.namespace.get("ipv4/ip_forward") == 1
     two.destroy()
+    assert host.namespace.get("ipv4/ip_forward") == 0
+
+
+def test_a_cloud_that_vanished_does_not_keep_the_host_forwarding(stack, host, tmp_path):
+    host.namespace.set(ipv4__ip_forward=0)
+    lab = Lab.make(stack, tmp_path, host.namespace, egress="nat")
+    lab.apply()
+    Forwarding(host.namespace).enable("dead")
+    lab.destroy()
     assert host.namespace.get("ipv4/ip_forward") == 0
 
 

@@ -298,8 +298,9 @@ class Forwarding:
             self.path.unlink(missing_ok=True)
             return
         former, tags = known
-        if tags - {tag}:
-            self._write(former, tags - {tag})
+        others = {other for other in tags - {tag} if self.host.netlink.link(host_link(other))}  # one that vanished needs it no more
+        if others:
+            self._write(former, others)
             return
         if tag in tags:
             self.host.set(ipv4__ip_forward=former)
