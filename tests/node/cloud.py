@@ -108,7 +108,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 class Cloud:
     def __init__(self, home: Path, image: StarterImage, public_key: str, tag: str) -> None:
         self.home, self.image, self.public_key, self.tag = home, image, public_key, tag
-        self.document = Desired("node-1", 1, "local-1", "local-1a", (f"100.{64 + int(tag[:2], 16) % 64}.{int(tag[2:], 16)}.0/24",))
+        self.document = Desired(
+            "node-1", 1, "local-1", "local-1a", (f"100.{64 + int(tag[:2], 16) % 64}.{int(tag[2:], 16)}.0/24",)
+        )
         self.reports: list[Report] = []
         self.consoles: dict[str, tuple[int, bytes]] = {}
         self.blobs: dict[str, Path] = {part.digest: part.path for part in (image.kernel, image.ramdisk, image.root)}
@@ -178,8 +180,16 @@ class Cloud:
             reboots=0,
             vcpus=1,
             memory_mib=160,
-            disks=(Disk(f"vol-0123456789abcd{number:03x}", "/dev/xvda", 1, Blob(image.root.digest, image.root.format, image.root.size)),),
-            boot=Boot(Blob(image.kernel.digest, size=image.kernel.size), Blob(image.ramdisk.digest, size=image.ramdisk.size), image.command_line),
+            disks=(
+                Disk(
+                    f"vol-0123456789abcd{number:03x}", "/dev/xvda", 1, Blob(image.root.digest, image.root.format, image.root.size)
+                ),
+            ),
+            boot=Boot(
+                Blob(image.kernel.digest, size=image.kernel.size),
+                Blob(image.ramdisk.digest, size=image.ramdisk.size),
+                image.command_line,
+            ),
             metadata=metadata,
             port_ids=(f"eni-0123456789abcd{number:03x}",),
         )
@@ -235,7 +245,9 @@ class Cloud:
                 return found
 
             if not self.changes.wait_for(check, seconds):
-                raise AssertionError(f"not within {seconds} s; last report: {self.reports[-1] if self.reports else None}\n{self.node_log()[-4000:]}")
+                raise AssertionError(
+                    f"not within {seconds} s; last report: {self.reports[-1] if self.reports else None}\n{self.node_log()[-4000:]}"
+                )
             return found
 
     def wait_guest(self, guest: Guest, holds: Callable[[GuestReport], Any], seconds: float = 60) -> GuestReport:
@@ -249,7 +261,9 @@ class Cloud:
 
     def console_says(self, guest: Guest, text: bytes, seconds: float = 30) -> bytes:
         with self.changes:
-            assert self.changes.wait_for(lambda: text in self.consoles.get(guest.id, (0, b""))[1], seconds), self.consoles.get(guest.id, (0, b""))[1][-300:]
+            assert self.changes.wait_for(lambda: text in self.consoles.get(guest.id, (0, b""))[1], seconds), self.consoles.get(
+                guest.id, (0, b"")
+            )[1][-300:]
             return self.consoles[guest.id][1]
 
     def gone(self, seconds: float = 30) -> None:
@@ -286,7 +300,13 @@ class Cloud:
 
     def ssh(self, guest: Guest, key: Path, command: str, seconds: float = 30) -> str:
         proxy = f"{sys.executable} {Path(__file__).with_name('proxy.py')} {self.home}/run/node.sock {guest.id}"
-        options = ("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null", "LogLevel=ERROR", "BatchMode=yes", f"ProxyCommand={proxy}")
+        options = (
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "BatchMode=yes",
+            f"ProxyCommand={proxy}",
+        )
         words = ["ssh", "-i", str(key), *(word for option in options for word in ("-o", option)), "ec2-user@guest", command]
         limit = time.monotonic() + seconds
         while True:

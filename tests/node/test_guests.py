@@ -39,7 +39,10 @@ def test_stop_by_the_power_button_and_start_again(cloud: Cloud, key: Path) -> No
     on = cloud.change(off, power="on")
     seen = cloud.ready(on)
     assert seen.revision == on.revision
-    assert cloud.ssh(on, key, "cat file; dmesg 2>/dev/null; sudo dmesg | grep -c 'recovery complete'; true").split() == ["kept", "0"]
+    assert cloud.ssh(on, key, "cat file; dmesg 2>/dev/null; sudo dmesg | grep -c 'recovery complete'; true").split() == [
+        "kept",
+        "0",
+    ]
 
 
 def test_a_guest_that_switches_itself_off_stays_off(cloud: Cloud, key: Path) -> None:

@@ -82,7 +82,9 @@ def test_a_full_disk_is_a_named_fault_and_a_paused_guest_goes_on(cloud: Cloud, k
         filler.unlink()
         better = cloud.change(guest)
         cloud.ready(better)
-        cloud.ssh(better, key, "setsid sh -c 'dd if=/dev/urandom of=big bs=1M count=250; sync; echo written > done' > /dev/null 2>&1 &")
+        cloud.ssh(
+            better, key, "setsid sh -c 'dd if=/dev/urandom of=big bs=1M count=250; sync; echo written > done' > /dev/null 2>&1 &"
+        )
         cloud.wait(lambda report: [fault.code for fault in report.faults] == ["disk-full"])
         assert cloud.wait_guest(better, lambda seen: True).health == "impaired"
         subprocess.run(["mount", "-o", "remount,size=700m", str(node)], check=True)
@@ -142,7 +144,9 @@ def test_a_flood_on_the_console_is_bounded_and_blocks_nobody(cloud: Cloud, key: 
 def test_a_guest_that_does_not_obey_is_ended(cloud: Cloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud.start_node()
     guest = cloud.guest(1)
-    stubborn = dataclasses.replace(guest, boot=Boot(guest.boot.kernel, guest.boot.ramdisk, "console=ttyS0 rdinit=/bin/none panic=0"))
+    stubborn = dataclasses.replace(
+        guest, boot=Boot(guest.boot.kernel, guest.boot.ramdisk, "console=ttyS0 rdinit=/bin/none panic=0")
+    )
     cloud.want(stubborn)
     cloud.wait_guest(stubborn, lambda seen: seen.state == "running")
     off = cloud.change(stubborn, power="off", force_off=True)
@@ -164,5 +168,10 @@ def test_an_operators_stylesheet_changes_the_machine(cloud: Cloud) -> None:
     better = cloud.change(guest)
     cloud.ready(better)
     socket = cloud.home / "node/libvirt/run/libvirt-sock"
-    shown = subprocess.run(["virsh", "-c", f"qemu+unix:///system?socket={socket}", "desc", "--title", guest.id], capture_output=True, text=True, check=True)
+    shown = subprocess.run(
+        ["virsh", "-c", f"qemu+unix:///system?socket={socket}", "desc", "--title", guest.id],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert shown.stdout.strip() == "by the operator"

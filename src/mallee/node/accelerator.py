@@ -1,9 +1,10 @@
 """Whether this machine's KVM works, found out by using it.
 
-That /dev/kvm exists says little: on nested or restricted machines it opens, even runs real-mode code, and fails at the first kernel. So QEMU is
-started with KVM, the processor that guests get, and a firmware of 256 bytes which does what a kernel does first (page tables, long mode, memory
-through them) and then makes QEMU exit with a status that only executed guest code can give. The answer holds for a kernel and a QEMU, and is kept
-for as long as both stay the same.
+That /dev/kvm exists says little: on nested or restricted machines it opens, even runs real-mode code, and fails at
+the first kernel. So QEMU is started with KVM, the processor that guests get, and a firmware of 256 bytes which does
+what a kernel does first (page tables, long mode, memory through them) and then makes QEMU exit with a status that
+only executed guest code can give. The answer holds for a kernel and a QEMU, and is kept for as long as both stay the
+same.
 """
 
 from __future__ import annotations
@@ -91,7 +92,23 @@ def executes(name: str) -> bool:
     with tempfile.NamedTemporaryFile(prefix="mallee-probe-") as firmware:
         firmware.write(_firmware())
         firmware.flush()
-        command = [EMULATOR, "-M", "pc", "-accel", name, "-cpu", "max", "-m", "16", "-nodefaults", "-display", "none", "-no-reboot", "-bios", firmware.name]
+        command = [
+            EMULATOR,
+            "-M",
+            "pc",
+            "-accel",
+            name,
+            "-cpu",
+            "max",
+            "-m",
+            "16",
+            "-nodefaults",
+            "-display",
+            "none",
+            "-no-reboot",
+            "-bios",
+            firmware.name,
+        ]
         command += ["-device", "isa-debug-exit,iobase=0xf4,iosize=0x01"]
         try:
             done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=_SECONDS, check=False)

@@ -1,11 +1,13 @@
 """The node agent: makes its host match the cloud's desired document, and tells the cloud what it sees.
 
-Three loops, none of which waits for another: one holds a question to the cloud open and puts documents into an inbox; one applies the newest document,
-guests and networks side by side; one reports, at once when something changed and now and then to say that the node is alive. What guests do reaches
-the agent as events (libvirt's, the consoles'), so that an idle node does nothing.
+Three loops, none of which waits for another: one holds a question to the cloud open and puts documents into an inbox;
+one applies the newest document, guests and networks side by side; one reports, at once when something changed and now
+and then to say that the node is alive. What guests do reaches the agent as events (libvirt's, the consoles'), so that
+an idle node does nothing.
 
-The agent may die at any moment. Everything it knows is in the kernel, in libvirt and in small files, and the next one goes on from there. The first
-report of a run follows the first document: before it, the node can't know what its guests should be.
+The agent may die at any moment. Everything it knows is in the kernel, in libvirt and in small files, and the next one
+goes on from there. The first report of a run follows the first document: before it, the node can't know what its
+guests should be.
 """
 
 from __future__ import annotations
@@ -48,9 +50,13 @@ class Agent:
         self.networks.ensure_node_namespace()
         self.hypervisor = Hypervisor(config, self._on_event, self._on_restored)
         self.images = Images(config.home / "images", transport, config.qemu_uid, lambda: self.guests.images_changed())
-        self.consoles = Consoles(config.home / "consoles", config.qemu_uid, transport, lambda guest_id: self.guests.ready(guest_id))
+        self.consoles = Consoles(
+            config.home / "consoles", config.qemu_uid, transport, lambda guest_id: self.guests.ready(guest_id)
+        )
         self.limits = Limits(config.tag)
-        self.guests = Guests(config, self.hypervisor, self.images, self.consoles, _Plumbing(self.networks), self.limits, self.changed)
+        self.guests = Guests(
+            config, self.hypervisor, self.images, self.consoles, _Plumbing(self.networks), self.limits, self.changed
+        )
         self.applied = 0
         self.document: Desired | None = None
         self._asked: tuple[int, str] = (0, "")
@@ -90,6 +96,7 @@ class Agent:
         self.consoles.stop()
         self.images.close()
         self.hypervisor.stop()
+        self.networks.close()
         for thread in self._threads:
             thread.join(timeout=5)
 
@@ -178,7 +185,12 @@ class Agent:
     def _take(self, document: Desired) -> None:
         last = self.document
         self.document = document
-        if last is None or last.guests is not document.guests or last.networks is not document.networks or last.public_pool != document.public_pool:
+        if (
+            last is None
+            or last.guests is not document.guests
+            or last.networks is not document.networks
+            or last.public_pool != document.public_pool
+        ):
             self.guests.apply(document)
             self._apply_networks(document)
         else:
@@ -220,7 +232,9 @@ class Agent:
         faults = self._network_faults
         if self.hypervisor.trouble is not None:
             remedy = f"It is tried again by itself. See {self.hypervisor.daemon.base}/log."
-            faults += (Fault("hypervisor-down", self.config.node_id, f"libvirtd does not start: {self.hypervisor.trouble}", remedy),)
+            faults += (
+                Fault("hypervisor-down", self.config.node_id, f"libvirtd does not start: {self.hypervisor.trouble}", remedy),
+            )
         return faults
 
     def observe(self) -> Report:
@@ -240,7 +254,11 @@ class Agent:
         heartbeat = 0.0
         while not self._stopped.is_set():
             with self._news:
-                while not self._stopped.is_set() and not (self._dirty and self.applied) and (rest := heartbeat - time.monotonic()) > 0:
+                while (
+                    not self._stopped.is_set()
+                    and not (self._dirty and self.applied)
+                    and (rest := heartbeat - time.monotonic()) > 0
+                ):
                     self._news.wait(rest)
             if self._stopped.wait(self._pace.wait()):
                 return
@@ -292,4 +310,3 @@ class _Plumbing:
 def _same(one: Report, other: Report) -> bool:
     """But for what moves all the time."""
     return dataclasses.replace(one, capacity=other.capacity) == other
-

@@ -1,7 +1,7 @@
 """What the node agent knows before it has heard from the cloud: one frozen value, made once at start.
 
-Everything host-wide that the agent creates (namespaces, links, firewall tables, processes) bears ``tag``, so that several clouds
-live side by side on one machine and each finds, and removes, only its own.
+Everything host-wide that the agent creates (namespaces, links, firewall tables, processes) bears ``tag``, so that
+several clouds live side by side on one machine and each finds, and removes, only its own.
 """
 
 from __future__ import annotations

@@ -1,9 +1,10 @@
 """The guests' serial consoles: files that QEMU appends to, kept small, watched, and handed to the cloud.
 
-A console must not block its guest, must outlive agent and libvirtd, and must not fill the disk however much a guest writes. So it is a plain file,
-opened by QEMU for appending, on a memory filesystem of bounded size of its own (libvirtd.py mounts it). While the agent runs, a file's old part is cut
-out of it (a hole: positions stay what they are, nothing is copied, nothing is lost in between). While no agent runs, the filesystem's size is the bound,
-and QEMU drops what does not fit.
+A console must not block its guest, must outlive agent and libvirtd, and must not fill the disk however much a guest
+writes. So it is a plain file, opened by QEMU for appending, on a memory filesystem of bounded size of its own
+(libvirtd.py mounts it). While the agent runs, a file's old part is cut out of it (a hole: positions stay what they
+are, nothing is copied, nothing is lost in between). While no agent runs, the filesystem's size is the bound, and QEMU
+drops what does not fit.
 
 The files are watched by inotify: a guest that says nothing costs nothing.
 """
@@ -59,7 +60,10 @@ class Consoles:
         self._consoles: dict[str, _Console] = {}
         self._stopped = threading.Event()
         self._inotify = -1
-        self._threads = [threading.Thread(target=work, name=name, daemon=True) for work, name in ((self._watch, "consoles"), (self._push, "console-push"))]
+        self._threads = [
+            threading.Thread(target=work, name=name, daemon=True)
+            for work, name in ((self._watch, "consoles"), (self._push, "console-push"))
+        ]
 
     def start(self) -> None:
         self._inotify = _libc.inotify_init1(_IN_CLOEXEC)

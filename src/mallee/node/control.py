@@ -1,7 +1,7 @@
 """The agent's own socket, ``run/node.sock``: questions of people and of the command line on the same machine.
 
-One JSON line is asked, one JSON line answered; after the answer to ``connect`` the same connection carries the raw bytes to and from the guest's port.
-Only root can open the socket. It answers nothing that changes anything.
+One JSON line is asked, one JSON line answered; after the answer to ``connect`` the same connection carries the raw
+bytes to and from the guest's port. Only root can open the socket. It answers nothing that changes anything.
 
     {"ask": "status"} · {"ask": "inspect", "id": "i-…"} · {"ask": "audit"} · {"ask": "connect", "id": "i-…", "port": 22}
 """

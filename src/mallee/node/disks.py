@@ -1,6 +1,7 @@
 """A guest's disks: one qcow2 file per volume in the guest's directory, on top of the shared image it starts from.
 
-The path to the image is written relative to the disk, so that it holds on the host and in the directories that QEMU sees (libvirtd.py).
+The path to the image is written relative to the disk, so that it holds on the host and in the directories that QEMU
+sees (libvirtd.py).
 """
 
 from __future__ import annotations
@@ -38,12 +39,16 @@ def _make_one(path: Path, disk: Disk, images: Mapping[str, Path], uid: int) -> P
     except FileNotFoundError as error:
         raise ImageFault("disk-failed", "qemu-img is missing on the node.", "Install the package qemu-utils.") from error
     except subprocess.TimeoutExpired as error:
-        raise ImageFault("disk-failed", f"Making the disk {disk.volume_id} took longer than a minute.", "Look at the load of the node's disk.") from error
+        raise ImageFault(
+            "disk-failed", f"Making the disk {disk.volume_id} took longer than a minute.", "Look at the load of the node's disk."
+        ) from error
     except subprocess.CalledProcessError as error:
         words = error.stderr.decode(errors="replace").strip()
         if "No space left" in words:
             raise disk_full(path.parent) from error
-        raise ImageFault("disk-failed", f"The disk {disk.volume_id} could not be made: {words}", "Look at the image; then launch again.") from error
+        raise ImageFault(
+            "disk-failed", f"The disk {disk.volume_id} could not be made: {words}", "Look at the image; then launch again."
+        ) from error
     os.chown(fresh, uid, uid)
     fresh.chmod(0o600)
     fresh.replace(path)

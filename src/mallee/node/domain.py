@@ -1,7 +1,8 @@
 """The domain document of a guest: what libvirt is given, made from the desired guest and nothing else.
 
-The same guest always gives the same document, so that what a running guest was started from can be compared with what it should be now. An operator
-changes it by an XSLT stylesheet, ``<node's home>/domain.xsl``, applied to every document before it is used (docs/node.md).
+The same guest always gives the same document, so that what a running guest was started from can be compared with what
+it should be now. An operator changes it by an XSLT stylesheet, ``<node's home>/domain.xsl``, applied to every
+document before it is used (docs/node.md).
 """
 
 from __future__ import annotations
@@ -86,7 +87,12 @@ def _identity(domain: ElementTree.Element, guest: Guest) -> None:
     """The firmware's tables say what EC2's say: cloud images look there before they look for the metadata service."""
     tables = _child(domain, "sysinfo", type="smbios")
     system = _child(tables, "system")
-    entries = {"manufacturer": "Amazon EC2", "product": guest.metadata.instance_type, "serial": guest_uuid(guest.id), "uuid": guest_uuid(guest.id)}
+    entries = {
+        "manufacturer": "Amazon EC2",
+        "product": guest.metadata.instance_type,
+        "serial": guest_uuid(guest.id),
+        "uuid": guest_uuid(guest.id),
+    }
     for name, value in entries.items():
         _text(system, "entry", value, name=name)
     board = _child(tables, "baseBoard")

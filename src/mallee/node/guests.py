@@ -1,8 +1,9 @@
 """The guests of this node: each is brought, step by step, to what the desired document says of it.
 
-A guest's turn looks at what is wanted, what was recorded and what libvirt says, takes the one step that ``record.decide`` names, and looks again. It
-waits for nothing: an image to be fetched, a network to be applied, a guest to shut down wake it when they have come to an end, or a time does. So no step
-has an "in progress" that a crash could leave behind, and several guests go on side by side in a few threads.
+A guest's turn looks at what is wanted, what was recorded and what libvirt says, takes the one step that
+``record.decide`` names, and looks again. It waits for nothing: an image to be fetched, a network to be applied, a
+guest to shut down wake it when they have come to an end, or a time does. So no step has an "in progress" that a crash
+could leave behind, and several guests go on side by side in a few threads.
 
 Without a document nothing is done to any guest: a node that cannot reach its cloud leaves everything running.
 """
@@ -18,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol
+from typing import Any, Protocol
 
 from mallee.fabric.document import Blob, Desired, Fault, Guest, GuestReport, Port
 from mallee.node import disks, domain, record
@@ -91,7 +92,7 @@ class Guests:
         self._known = False  # whether a document has come
         self._connected = 0  # newest generation whose networks are there
         self._turns = Turns(self._turn, THREADS, "guests")
-        self._steps = {
+        self._steps: dict[str, Callable[[Held, Any, State | None], bool]] = {
             record.REMOVE: self._remove,
             record.PREPARE: self._prepare,
             record.START: self._start,
@@ -271,7 +272,11 @@ class Guests:
         else:
             words = self._hypervisor.last_words(held.id)
             cause = f"The guest could not be started: {error}" + (f" ({words})" if words and words not in str(error) else "")
-            self._failed(held, wanted, Fault("guest-failed", held.id, cause, "See log/node.log on the node; then launch or start it again."))
+            self._failed(
+                held,
+                wanted,
+                Fault("guest-failed", held.id, cause, "See log/node.log on the node; then launch or start it again."),
+            )
 
     def _failed(self, held: Held, wanted: Guest | None, fault: Fault) -> None:
         log.error("guest %s: %s", held.id, fault.cause)
@@ -340,7 +345,9 @@ class Guests:
         held.doing, held.ended, held.stopping = "starting the virtual machine", None, None
         self._consoles.begin(held.id)
         stylesheet = self.config.home / "domain.xsl"
-        text = domain.document(wanted, files, held.nics, self._hypervisor.accelerator, stylesheet if stylesheet.exists() else None)
+        text = domain.document(
+            wanted, files, held.nics, self._hypervisor.accelerator, stylesheet if stylesheet.exists() else None
+        )
         held.health, held.record.ready_at = "initializing", None
         held.record.ports = [nic.port_id for nic in held.nics]
         self._save(held)
@@ -495,7 +502,12 @@ class Guests:
             self._hypervisor.resume(held.id)
         else:
             fault = disk_full(self.directory).about(held.id)
-            held.fault = Fault(fault.code, held.id, f"The guest is paused. {fault.cause}", "Free space on the node's disk; the guest then goes on by itself.")
+            held.fault = Fault(
+                fault.code,
+                held.id,
+                f"The guest is paused. {fault.cause}",
+                "Free space on the node's disk; the guest then goes on by itself.",
+            )
             held.health = "impaired"
             self._turns.later(held.id, 5.0)
         self._changed()
@@ -506,7 +518,11 @@ class Guests:
             held.health = "ok"
             self._changed()
             return
-        age = (datetime.now(UTC) - datetime.fromisoformat(held.record.started_at)).total_seconds() if held.record.started_at else HEALTH_GRACE
+        age = (
+            (datetime.now(UTC) - datetime.fromisoformat(held.record.started_at)).total_seconds()
+            if held.record.started_at
+            else HEALTH_GRACE
+        )
         if age >= HEALTH_GRACE or (age >= 2 * HEALTH_EVERY and self._networks.reachable(held.id, 22)):
             held.health = "ok"
             self._changed()

@@ -1,8 +1,9 @@
 """The conversation with the node's libvirtd: one connection, its events, and the few things that are asked of a domain.
 
-The connection is kept by one thread: when libvirtd dies, the thread starts it again, connects, and says ``restored``; guests don't notice. Meanwhile
-calls raise ``Away``, which means "later", never "failed". A guest's domain is transient and bears the guest's id: it exists exactly while QEMU runs,
-and libvirt keeps nothing that could contradict the node's own records.
+The connection is kept by one thread: when libvirtd dies, the thread starts it again, connects, and says ``restored``;
+guests don't notice. Meanwhile calls raise ``Away``, which means "later", never "failed". A guest's domain is
+transient and bears the guest's id: it exists exactly while QEMU runs, and libvirt keeps nothing that could contradict
+the node's own records.
 """
 
 from __future__ import annotations

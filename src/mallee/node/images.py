@@ -1,11 +1,12 @@
 """The node's copies of images: fetched once, verified, shared by all guests that start from them.
 
-What lies in ``images/`` under its digest has been verified and is read-only. A verification costs a read of the whole file; so what the kernel says
-of the file (its inode, size and times) is noted with it, and as long as that is unchanged, the content is. A copy that was written to since, by
-whatever hand, fails that comparison, is verified anew, and replaced if it is not what it should be; guests that run from it keep the file they opened.
+What lies in ``images/`` under its digest has been verified and is read-only. A verification costs a read of the whole
+file; so what the kernel says of the file (its inode, size and times) is noted with it, and as long as that is
+unchanged, the content is. A copy that was written to since, by whatever hand, fails that comparison, is verified
+anew, and replaced if it is not what it should be; guests that run from it keep the file they opened.
 
-Fetching happens in threads of the cache's own. ``paths`` never waits: it answers with the files or says that they are being fetched, and ``changed``
-is called when that has come to an end.
+Fetching happens in threads of the cache's own. ``paths`` never waits: it answers with the files or says that they are
+being fetched, and ``changed`` is called when that has come to an end.
 """
 
 from __future__ import annotations
@@ -79,7 +80,9 @@ class Images:
     def path(self, digest: str) -> Path:
         match = _DIGEST.match(digest)
         if match is None:  # it becomes a file name
-            raise ImageFault("image-corrupt", f"{digest[:80]!r} is not a digest of an image.", "Register the image again; then launch again.")
+            raise ImageFault(
+                "image-corrupt", f"{digest[:80]!r} is not a digest of an image.", "Register the image again; then launch again."
+            )
         return self.directory / match[1]
 
     def paths(self, blobs: Iterable[Blob]) -> dict[str, Path] | None:
@@ -144,7 +147,10 @@ class Images:
         except Exception:
             log.exception("image %s", blob.digest)
             with self._lock:
-                self._failed[blob.digest] = (time.monotonic(), ImageFault("image-unavailable", "The image could not be fetched.", "See the node's log."))
+                self._failed[blob.digest] = (
+                    time.monotonic(),
+                    ImageFault("image-unavailable", "The image could not be fetched.", "See the node's log."),
+                )
         finally:
             with self._lock:
                 self._fetching.discard(blob.digest)

@@ -1,6 +1,8 @@
-"""What of this cloud is on the host: for ``mallee doctor`` (one guest, hop by hop) and ``mallee audit`` (everything, to be compared with the rows).
+"""What of this cloud is on the host: for ``mallee doctor`` (one guest, hop by hop) and ``mallee audit`` (everything, to
+be compared with the rows).
 
-Everything is found by looking at the host, never at what the agent believes; only ``inspect`` adds what is wanted, for comparison.
+Everything is found by looking at the host, never at what the agent believes; only ``inspect`` adds what is wanted,
+for comparison.
 """
 
 from __future__ import annotations
@@ -48,7 +50,12 @@ def inspect(agent: Agent, guest_id: str) -> dict[str, Any]:
         facts["fault"] = to_json(held.fault) if held.fault else None
         if held.wanted is not None:
             wanted = held.wanted
-            facts["wanted"] = {"power": wanted.power, "revision": wanted.revision, "reboots": wanted.reboots, "generation": held.generation}
+            facts["wanted"] = {
+                "power": wanted.power,
+                "revision": wanted.revision,
+                "reboots": wanted.reboots,
+                "generation": held.generation,
+            }
             facts["images"] = {digest: agent.images.path(digest).exists() for digest in held.record.images}
             facts["disks"] = [_disk(disks.path_of(agent.guests.directory / guest_id, disk)) for disk in wanted.disks]
         facts["ports"] = [{"id": nic.port_id, "mac": nic.mac, "link": port_link(nic.port_id)} for nic in held.nics]
@@ -56,8 +63,7 @@ def inspect(agent: Agent, guest_id: str) -> dict[str, Any]:
     facts["last_end"] = agent.hypervisor.last_end(guest_id)
     facts["qemu_says"] = agent.hypervisor.last_words(guest_id)
     facts["console"] = agent.consoles.tail(guest_id, 2048).decode(errors="replace")
-    look = getattr(agent.networks, "inspect", None)
-    facts["network"] = look(guest_id) if look is not None else None
+    facts["network"] = agent.networks.inspect(guest_id)
     return facts
 
 
@@ -94,7 +100,7 @@ def audit(agent: Agent) -> dict[str, Any]:
     except Away:
         domains = None
     guests = agent.guests.directory
-    found: dict[str, Any] = {
+    return {
         "generation": agent.applied,
         "settled": agent.guests.idle(),
         "domains": domains,
@@ -105,11 +111,8 @@ def audit(agent: Agent) -> dict[str, Any]:
         "groups": agent.limits.guests(),
         "images": agent.images.listing(),
         "namespaces": tagged(config.tag),
+        "networks": agent.networks.audit(),
     }
-    look = getattr(agent.networks, "audit", None)
-    if look is not None:
-        found["networks"] = look()
-    return found
 
 
 def _processes(namespace: str) -> list[dict[str, Any]]:

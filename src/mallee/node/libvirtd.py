@@ -1,13 +1,16 @@
 """The node's own libvirtd: private directories, private network namespace, no relation to a libvirt that the user has.
 
-libvirt keeps its places compiled in (/run/libvirt, /var/lib/libvirt, …). The daemon is therefore started in a mount namespace of its own, in which
-the node's directories lie over them; nobody else sees that. It lives in the network namespace ``mle-<tag>-node``, where it makes the guests' taps.
+libvirt keeps its places compiled in (/run/libvirt, /var/lib/libvirt, …). The daemon is therefore started in a mount
+namespace of its own, in which the node's directories lie over them; nobody else sees that. It lives in the network
+namespace ``mle-<tag>-node``, where it makes the guests' taps.
 
-The guests' files are shown to QEMU below /var/lib/libvirt/mallee in that namespace: there its unprivileged uid reaches them wherever the home lies,
-and a document never holds a path that somebody chose. Consoles lie on a memory filesystem of bounded size (see console.py).
+The guests' files are shown to QEMU below /var/lib/libvirt/mallee in that namespace: there its unprivileged uid
+reaches them wherever the home lies, and a document never holds a path that somebody chose. Consoles lie on a memory
+filesystem of bounded size (see console.py).
 
-The daemon outlives the agent: it is found again by its pid file, which names the process and its start time, so that a reused pid is never
-mistaken for it. Guests outlive both; a daemon that is started again finds them by the status files in its run directory.
+The daemon outlives the agent: it is found again by its pid file, which names the process and its start time, so that
+a reused pid is never mistaken for it. Guests outlive both; a daemon that is started again finds them by the status
+files in its run directory.
 """
 
 from __future__ import annotations
@@ -30,7 +33,13 @@ from mallee.node.network.namespaces import node_namespace
 log = logging.getLogger(__name__)
 
 BINARY = Path("/usr/sbin/libvirtd")
-PLACES = {"run": "/run/libvirt", "lib": "/var/lib/libvirt", "cache": "/var/cache/libvirt", "log": "/var/log/libvirt", "etc": "/etc/libvirt"}
+PLACES = {
+    "run": "/run/libvirt",
+    "lib": "/var/lib/libvirt",
+    "cache": "/var/cache/libvirt",
+    "log": "/var/log/libvirt",
+    "etc": "/etc/libvirt",
+}
 SHOWN = Path("/var/lib/libvirt/mallee")  # where QEMU sees the directories below
 SHARED = ("images", "guests", "consoles")  # of the node's home
 CONSOLES_MIB = 128
@@ -162,7 +171,15 @@ class Daemon:
     def _mount_memory(self, directory: Path, mib: int) -> None:
         if os.path.ismount(directory):
             return
-        command = ["mount", "-t", "tmpfs", "-o", f"size={mib}m,mode=755,nosuid,nodev,noexec", f"mallee-{self.config.tag}", str(directory)]
+        command = [
+            "mount",
+            "-t",
+            "tmpfs",
+            "-o",
+            f"size={mib}m,mode=755,nosuid,nodev,noexec",
+            f"mallee-{self.config.tag}",
+            str(directory),
+        ]
         done = subprocess.run(command, check=False, capture_output=True, text=True)
         if done.returncode:
             raise DaemonError(f"A memory filesystem could not be mounted at {directory}: {done.stderr.strip()}")
@@ -181,7 +198,11 @@ class Daemon:
         write_whole(self.base / "etc/libvirtd.conf", _DAEMON_CONF.format(host_uuid=identity.read_text().strip()))
         write_whole(self.base / "etc/qemu.conf", _QEMU_CONF.format(uid=self.config.qemu_uid))
         for name, entry in (("passwd", ":x:{0}:{0}::/nonexistent:/usr/sbin/nologin\n"), ("group", ":x:{0}:\n")):
-            known = [line for line in Path("/etc", name).read_text().splitlines(keepends=True) if not line.startswith(f"{_DEFAULT_USER}:")]
+            known = [
+                line
+                for line in Path("/etc", name).read_text().splitlines(keepends=True)
+                if not line.startswith(f"{_DEFAULT_USER}:")
+            ]
             write_whole(self.base / name, "".join(known) + _DEFAULT_USER + entry.format(self.config.qemu_uid), 0o644)
         log_file = self.base / "log/libvirtd.log"
         if log_file.exists() and log_file.stat().st_size > 1 << 20:
@@ -189,13 +210,35 @@ class Daemon:
 
     def _start(self) -> None:
         pairs = [f"{place}={target}" for place, target in PLACES.items()]
-        command = ["nsenter", f"--net=/run/netns/{node_namespace(self.config.tag)}", "--", "unshare", "--mount", "--propagation", "private", "--"]
+        command = [
+            "nsenter",
+            f"--net=/run/netns/{node_namespace(self.config.tag)}",
+            "--",
+            "unshare",
+            "--mount",
+            "--propagation",
+            "private",
+            "--",
+        ]
         command += ["sh", "-c", _LAUNCH, "libvirtd", str(self.base), *pairs]
-        environment = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C", "HOME": "/", "LIBVIRTD": str(BINARY), "QEMU_UID": str(self.config.qemu_uid)}
+        environment = {
+            "PATH": "/usr/sbin:/usr/bin:/sbin:/bin",
+            "LC_ALL": "C",
+            "HOME": "/",
+            "LIBVIRTD": str(BINARY),
+            "QEMU_UID": str(self.config.qemu_uid),
+        }
         environment |= {"ACCELERATOR": self.accelerator, "SHOWN": str(SHOWN), "SHARED": " ".join(SHARED)}
         with open(self.base / "log/start.log", "wb") as output:
             child = subprocess.Popen(
-                command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True, cwd="/", env=environment, close_fds=True
+                command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                start_new_session=True,
+                cwd="/",
+                env=environment,
+                close_fds=True,
             )
         # nsenter, unshare and sh replace themselves: the child's pid is the daemon's.
         write_whole(self.base / "daemon.pid", f"{child.pid} {start_time(child.pid)} {boot_id()}")
@@ -288,5 +331,3 @@ def write_whole(path: Path, text: str, mode: int = 0o600, durable: bool = True) 
             file.flush()
             os.fsync(file.fileno())
     fresh.replace(path)
-
-

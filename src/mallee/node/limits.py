@@ -1,8 +1,12 @@
 """What a guest may take of its host: one control group per guest, in whichever kind of hierarchy the machine has.
 
-A guest gets processor time in proportion to its virtual CPUs and at most one core more than it has of them (for QEMU's own threads). Its memory, with
-what QEMU needs beside, is where the kernel begins to reclaim; a guest is never killed for it. Where there are no control groups, or they may not be
-written (a container), guests run without; ``kind`` says which.
+A guest gets processor time in proportion to its virtual CPUs and at most one core more than it has of them (for
+QEMU's own threads). Its memory, with what QEMU needs beside, is where the kernel begins to reclaim; a guest is never
+killed for it. Where there are no control groups, or they may not be written (a container), guests run without;
+``kind`` says which.
+
+All guests together weigh as much as each of them would by itself, so that a group of many does not lose against other
+processes of the machine.
 
     version 2   /sys/fs/cgroup/mle-<tag>/<guest>
     version 1   /sys/fs/cgroup/{cpu,memory}/mle-<tag>/<guest>
@@ -36,7 +40,10 @@ class Limits:
         if (self._root / "cgroup.controllers").exists():
             kind, parents = "v2", [self._root / self._group]
         elif (self._root / "cpu/cgroup.procs").exists() or (self._root / "memory/cgroup.procs").exists():
-            kind, parents = "v1", [self._root / name / self._group for name in ("cpu", "memory") if (self._root / name / "cgroup.procs").exists()]
+            kind, parents = (
+                "v1",
+                [self._root / name / self._group for name in ("cpu", "memory") if (self._root / name / "cgroup.procs").exists()],
+            )
         else:
             return "none"
         try:
@@ -79,10 +86,12 @@ class Limits:
                 (group / "cgroup.procs").write_text(str(pid))
             except OSError as error:
                 log.warning("limits of %s: %s", guest_id, error)
+            _weigh(group.parent)
 
     def remove(self, guest_id: str) -> None:
         for group in self._groups(guest_id):
             _remove(group)
+            _weigh(group.parent)
 
     def guests(self) -> list[str]:
         """Every guest that has a group."""
@@ -96,6 +105,17 @@ class Limits:
             self.remove(guest_id)
         for group in self._groups("i-"):
             _remove(group.parent)
+
+
+def _weigh(parent: Path) -> None:
+    for name, most in (("cpu.weight", 10_000), ("cpu.shares", 262_144)):
+        weights = []
+        for each in parent.glob(f"*/{name}"):
+            with contextlib.suppress(OSError, ValueError):
+                weights.append(int(each.read_text()))
+        if weights:
+            with contextlib.suppress(OSError):
+                (parent / name).write_text(str(min(most, sum(weights))))
 
 
 def _remove(group: Path) -> None:
@@ -118,5 +138,3 @@ def group_of(pid: int) -> str:
         match = re.search(r"(mle-[0-9a-f]{4}/\S+)", text)
         return match[1] if match else ""
     return ""
-
-

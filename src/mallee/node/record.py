@@ -1,7 +1,9 @@
-"""What the node must remember of a guest beyond what kernel and libvirt know, and what follows from it: the pure part of keeping guests.
+"""What the node must remember of a guest beyond what kernel and libvirt know, and what follows from it: the pure part of
+keeping guests.
 
-One small file per guest, written whole. It is not a plan: a plan would be wrong after a crash. ``decide`` looks at what is wanted, what was applied
-and what is, and names the one next thing to do; it is asked again after every step, event and restart.
+One small file per guest, written whole. It is not a plan: a plan would be wrong after a crash. ``decide`` looks at
+what is wanted, what was applied and what is, and names the one next thing to do; it is asked again after every step,
+event and restart.
 """
 
 from __future__ import annotations

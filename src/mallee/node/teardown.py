@@ -1,6 +1,7 @@
 """Stops what runs of a cloud on this host, and, when its files go as well, leaves the host as it was.
 
-Works without the agent and without libvirtd, from any state, as often as one likes: what is there is found by the cloud's tag. The agent must not run.
+Works without the agent and without libvirtd, from any state, as often as one likes: what is there is found by the
+cloud's tag. The agent must not run.
 """
 
 from __future__ import annotations

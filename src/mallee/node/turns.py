@@ -1,8 +1,8 @@
 """Threads that give each key its turn: never two at a time for one key, never a wake-up lost.
 
-A key that is woken while its turn runs gets another one after it. ``later`` wakes a key by time; the
-soonest time counts, since a turn names the next one anew. This is all the concurrency that keeping guests needs:
-the work of a turn looks at the world anew and is ordinary straight-line code.
+A key that is woken while its turn runs gets another one after it. ``later`` wakes a key by time; the soonest time
+counts, since a turn names the next one anew. This is all the concurrency that keeping guests needs: the work of a
+turn looks at the world anew and is ordinary straight-line code.
 """
 
 from __future__ import annotations

@@ -1,4 +1,5 @@
-"""The starter image: a small Linux that Mallee builds by itself in seconds, so that a fresh cloud has something to launch.
+"""The starter image: a small Linux that Mallee builds by itself in seconds, so that a fresh cloud has something to
+launch.
 
     image = build(cache, out, progress)
 

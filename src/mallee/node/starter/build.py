@@ -1,7 +1,7 @@
 """Builds the starter image: kernel, ramdisk and root disk, each a file named by its own SHA-256.
 
-The same packages and the same recipe give the same digests. What was built is kept in the cache with a manifest; to build again with everything
-present compares a few sizes. A file that was changed behind our back is made anew.
+The same packages and the same recipe give the same digests. What was built is kept in the cache with a manifest; to
+build again with everything present compares a few sizes. A file that was changed behind our back is made anew.
 """
 
 from __future__ import annotations
@@ -18,14 +18,15 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from . import kernel, ramdisk, rootfs
+from . import kernel as kernels
+from . import ramdisk as ramdisks
+from . import rootfs
 from .packages import BuildError, Progress, Tree, fetch
 
 # quiet: the serial console is slow. The clock options spare calibrations that fail or lie under emulation. cryptomgr.notests: 0.4 s of self-tests.
-COMMAND_LINE = (
-    "console=ttyS0 quiet panic=1 tsc=reliable no_timer_check random.trust_cpu=on mitigations=off cryptomgr.notests root=/dev/vda rw"
-)
+COMMAND_LINE = "console=ttyS0 quiet panic=1 tsc=reliable no_timer_check random.trust_cpu=on mitigations=off cryptomgr.notests root=/dev/vda rw"
 # In the order in which they depend on each other.
 MODULES = (
     "drivers/virtio/virtio_ring",
@@ -68,13 +69,14 @@ def build(cache: Path, out: Path, progress: Progress = lambda text: None) -> Sta
         manifest = _manifest(cache)
         if manifest is None:
             if os.geteuid() != 0:
-                raise BuildError("Building the starter image needs root: its files belong to the guest's users. Run it with sudo.")
+                raise BuildError(
+                    "Building the starter image needs root: its files belong to the guest's users. Run it with sudo."
+                )
             manifest = _make(cache, progress)
-        return StarterImage(
-            *(_deliver(cache / "built", out, manifest["parts"][name]) for name in ("kernel", "ramdisk", "root")),
-            command_line=manifest["command_line"],
-            versions=manifest["versions"],
+        kernel, ramdisk, root = (
+            _deliver(cache / "built", out, manifest["parts"][name]) for name in ("kernel", "ramdisk", "root")
         )
+        return StarterImage(kernel, ramdisk, root, manifest["command_line"], manifest["versions"])
 
 
 @contextmanager
@@ -93,7 +95,7 @@ def _recipe() -> str:
     return state.hexdigest()
 
 
-def _manifest(cache: Path) -> dict | None:
+def _manifest(cache: Path) -> dict[str, Any] | None:
     """What was built before, if it is whole and made by the present recipe."""
     try:
         manifest = json.loads((cache / "built/manifest.json").read_text())
@@ -104,7 +106,7 @@ def _manifest(cache: Path) -> dict | None:
         return None
 
 
-def _sound(directory: Path, part: Mapping) -> bool:
+def _sound(directory: Path, part: Mapping[str, Any]) -> bool:
     """Whether the file is the one that was built. A file whose time is still the fixed one was not written to; others are read."""
     path = directory / part["digest"].removeprefix("sha256:")
     try:
@@ -121,7 +123,7 @@ def _sound(directory: Path, part: Mapping) -> bool:
     return True
 
 
-def _deliver(built: Path, out: Path, part: Mapping) -> Part:
+def _deliver(built: Path, out: Path, part: Mapping[str, Any]) -> Part:
     name = part["digest"].removeprefix("sha256:")
     target = out / name
     if not _sound(out, part):
@@ -133,7 +135,7 @@ def _deliver(built: Path, out: Path, part: Mapping) -> Part:
     return Part(target, part["digest"], part["format"], part["size"])
 
 
-def _make(cache: Path, progress: Progress) -> dict:
+def _make(cache: Path, progress: Progress) -> dict[str, Any]:
     began = time.monotonic()
     tree = fetch(cache, progress)
     progress("making kernel, ramdisk and root disk")
@@ -162,23 +164,23 @@ def _kernel(tree: Tree, work: Path) -> Path:
         return (work / "unpacked").read_bytes()
 
     made = work / "kernel"
-    made.write_bytes(kernel.bare(tree.path(f"boot/vmlinuz-{tree.kernel_release}").read_bytes(), unpack))
+    made.write_bytes(kernels.bare(tree.path(f"boot/vmlinuz-{tree.kernel_release}").read_bytes(), unpack))
     return made
 
 
 def _ramdisk(tree: Tree, work: Path) -> Path:
-    entries = [ramdisk.Entry(name, ramdisk.DIRECTORY) for name in ("bin", "dev", "root", "modules")]
+    entries = [ramdisks.Entry(name, ramdisks.DIRECTORY) for name in ("bin", "dev", "root", "modules")]
     entries += [
-        ramdisk.Entry("dev/console", ramdisk.DEVICE, device=(5, 1)),
-        ramdisk.Entry("bin/busybox", ramdisk.FILE | 0o755, tree.path("bin/busybox").read_bytes()),
-        ramdisk.Entry("bin/sh", ramdisk.LINK, b"busybox"),
-        ramdisk.Entry("init", ramdisk.FILE | 0o755, (rootfs.FILES / "ramdisk-init.sh").read_bytes()),
+        ramdisks.Entry("dev/console", ramdisks.DEVICE, device=(5, 1)),
+        ramdisks.Entry("bin/busybox", ramdisks.FILE | 0o755, tree.path("bin/busybox").read_bytes()),
+        ramdisks.Entry("bin/sh", ramdisks.LINK, b"busybox"),
+        ramdisks.Entry("init", ramdisks.FILE | 0o755, (rootfs.FILES / "ramdisk-init.sh").read_bytes()),
     ]
     modules = [tree.path(f"lib/modules/{tree.kernel_release}/kernel/{module}.ko") for module in MODULES]
-    entries += [ramdisk.Entry(f"modules/{path.name}", ramdisk.FILE | 0o644, path.read_bytes()) for path in modules]
-    entries.append(ramdisk.Entry("modules/order", ramdisk.FILE | 0o644, "".join(f"{path.name}\n" for path in modules).encode()))
+    entries += [ramdisks.Entry(f"modules/{path.name}", ramdisks.FILE | 0o644, path.read_bytes()) for path in modules]
+    entries.append(ramdisks.Entry("modules/order", ramdisks.FILE | 0o644, "".join(f"{path.name}\n" for path in modules).encode()))
     made = work / "ramdisk"
-    made.write_bytes(ramdisk.archive(entries))
+    made.write_bytes(ramdisks.archive(entries))
     return made
 
 
@@ -188,7 +190,9 @@ def _root(tree: Tree, work: Path) -> Path:
     rootfs.stage(tree, staged)
     rootfs.image(tree, staged, raw)
     try:
-        subprocess.run(["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(made)], check=True, capture_output=True, timeout=120)
+        subprocess.run(
+            ["qemu-img", "convert", "-f", "raw", "-O", "qcow2", str(raw), str(made)], check=True, capture_output=True, timeout=120
+        )
     except FileNotFoundError as error:
         raise BuildError("qemu-img is missing: install the package qemu-utils.") from error
     except subprocess.CalledProcessError as error:
@@ -196,7 +200,7 @@ def _root(tree: Tree, work: Path) -> Path:
     return made
 
 
-def _keep(built: Path, made: Path, kind: str) -> dict:
+def _keep(built: Path, made: Path, kind: str) -> dict[str, Any]:
     digest, size = digest_of(made), made.stat().st_size
     kept = built / digest.removeprefix("sha256:")
     shutil.copyfile(made, kept)

@@ -1,8 +1,8 @@
 """The kernel of the starter image: Debian's, taken out of its self-extracting shell.
 
-QEMU can start the bare ELF kernel at its PVH entry. That spares each guest the decompression in the guest (0.4 s of 1.9 without hardware
-virtualization) and each host 50 MB per guest, because the file is mapped and shared where a bzImage is copied. A kernel that has no PVH note, or is
-compressed in a way not known here, is used as it came.
+QEMU can start the bare ELF kernel at its PVH entry. That spares each guest the decompression in the guest (0.4 s of
+1.9 without hardware virtualization) and each host 50 MB per guest, because the file is mapped and shared where a
+bzImage is copied. A kernel that has no PVH note, or is compressed in a way not known here, is used as it came.
 """
 
 from __future__ import annotations

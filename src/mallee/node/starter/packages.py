@@ -1,9 +1,10 @@
 """Debian packages as material: downloaded and unpacked into a directory of ours, never installed.
 
-``fetch`` leaves one ``.deb`` per package in the cache and one unpacked tree holding them all. apt's own signature checks apply. The machine's
-package lists are used when they know the packages; where they don't (a fresh machine whose lists were removed), lists are fetched into a private
-apt state below the cache, so that nothing of the machine changes. Programs of the tree are run through the tree's own loader and libraries
-(``Tree.run``): the result is then made by the same tools on every host, whatever the host has.
+``fetch`` leaves one ``.deb`` per package in the cache and one unpacked tree holding them all. apt's own signature
+checks apply. The machine's package lists are used when they know the packages; where they don't (a fresh machine
+whose lists were removed), lists are fetched into a private apt state below the cache, so that nothing of the machine
+changes. Programs of the tree are run through the tree's own loader and libraries (``Tree.run``): the result is then
+made by the same tools on every host, whatever the host has.
 """
 
 from __future__ import annotations
@@ -66,7 +67,9 @@ class Tree:
         libraries = ":".join(str(self.root / directory) for directory in LIBRARIES)
         return [str(self.path("lib/x86_64-linux-gnu/ld-linux-x86-64.so.2")), "--library-path", libraries]
 
-    def run(self, program: str, *arguments: str | Path, environment: Mapping[str, str] | None = None, given: bytes | None = None) -> str:
+    def run(
+        self, program: str, *arguments: str | Path, environment: Mapping[str, str] | None = None, given: bytes | None = None
+    ) -> str:
         command = [*self.loader(), str(self.path(program)), *map(str, arguments)]
         return _run(command, environment=environment, given=given)
 
@@ -88,7 +91,9 @@ def fetch(cache: Path, progress: Progress) -> Tree:
     """Downloads what is missing and unpacks it into ``cache/tree``; the same packages again cost nothing."""
     for tool in ("apt-get", "apt-cache", "dpkg-deb"):
         if shutil.which(tool) is None:
-            raise BuildError(f"{tool} is missing: the starter image is made of Debian packages and can only be built on Debian or its relatives.")
+            raise BuildError(
+                f"{tool} is missing: the starter image is made of Debian packages and can only be built on Debian or its relatives."
+            )
     cache.mkdir(parents=True, exist_ok=True)
     options = _lists(cache, progress)
     kernel = _kernel_package(options)

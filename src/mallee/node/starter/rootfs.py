@@ -1,7 +1,8 @@
-"""The root filesystem of the starter image: busybox, dropbear and the scripts of ``files/``, as an ext4 image that grows to its disk.
+"""The root filesystem of the starter image: busybox, dropbear and the scripts of ``files/``, as an ext4 image that grows
+to its disk.
 
-The same packages and scripts give the same bytes: times, UUID and hash seed are fixed (what ``mke2fs`` copies from the build host's inodes is
-overwritten with ``debugfs``).
+The same packages and scripts give the same bytes: times, UUID and hash seed are fixed (what ``mke2fs`` copies from
+the build host's inodes is overwritten with ``debugfs``).
 """
 
 from __future__ import annotations
@@ -32,8 +33,14 @@ SCRIPTS = {
     "usr/bin/sudo": "sudo.sh",
 }
 TEXTS = {
-    "etc/passwd": (0o644, "root:x:0:0:root:/root:/bin/sh\nec2-user:x:1000:1000:EC2 user:/home/ec2-user:/bin/sh\nnobody:x:65534:65534::/run:/bin/false\n"),
-    "etc/shadow": (0o600, "root::19000:0:99999:7:::\nec2-user:*:19000:0:99999:7:::\n"),  # no password: su asks none, ssh takes none
+    "etc/passwd": (
+        0o644,
+        "root:x:0:0:root:/root:/bin/sh\nec2-user:x:1000:1000:EC2 user:/home/ec2-user:/bin/sh\nnobody:x:65534:65534::/run:/bin/false\n",
+    ),
+    "etc/shadow": (
+        0o600,
+        "root::19000:0:99999:7:::\nec2-user:*:19000:0:99999:7:::\n",
+    ),  # no password: su asks none, ssh takes none
     "etc/group": (0o644, "root:x:0:\ntty:x:5:\nwheel:x:10:ec2-user\nnogroup:x:65534:\nec2-user:x:1000:\n"),
     "etc/shells": (0o644, "/bin/sh\n/bin/ash\n"),
     "etc/hostname": (0o644, "localhost\n"),
@@ -61,7 +68,12 @@ PROGRAMS = {
 }
 NOT_APPLETS = {"busybox", "init", "linuxrc", "mke2fs", "dpkg", "dpkg-deb", "rpm", "rpm2cpio", "udhcpd", "crond", "crontab"}
 # Loaded after the guest is ready: the power button needs the first two, the others are comfort.
-LATE_MODULES = ("drivers/input/evdev", "drivers/acpi/button", "drivers/virtio/virtio_balloon", "drivers/char/hw_random/virtio-rng")
+LATE_MODULES = (
+    "drivers/input/evdev",
+    "drivers/acpi/button",
+    "drivers/virtio/virtio_balloon",
+    "drivers/char/hw_random/virtio-rng",
+)
 
 
 def stage(tree: Tree, into: Path) -> None:
@@ -112,12 +124,25 @@ def image(tree: Tree, directory: Path, target: Path) -> None:
     options = ["-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-m", "1", "-J", "size=4", "-L", "mallee-root", "-U", UUID]
     features = "has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,large_file,huge_file,extra_isize,metadata_csum"
     extended = f"hash_seed={UUID},resize={MAX_BLOCKS},root_owner=0:0,lazy_itable_init=1,lazy_journal_init=0"
-    tree.run("sbin/mke2fs", *options, "-O", f"none,{features}", "-E", extended, "-d", directory, target, f"{SIZE_MIB}M", environment=environment)
-    names = ["/"] + sorted(f"/{path.relative_to(directory)}" for path in directory.rglob("*"))
+    tree.run(
+        "sbin/mke2fs",
+        *options,
+        "-O",
+        f"none,{features}",
+        "-E",
+        extended,
+        "-d",
+        directory,
+        target,
+        f"{SIZE_MIB}M",
+        environment=environment,
+    )
+    names = ["/", *sorted(f"/{path.relative_to(directory)}" for path in directory.rglob("*"))]
     commands = [
         f'set_inode_field "{name}" {field} {value}'
         for name in [*names, "/lost+found"]
-        for field, value in (("atime", EPOCH), ("mtime", EPOCH), ("ctime", EPOCH), ("crtime", EPOCH), ("atime_extra", 0), ("mtime_extra", 0), ("ctime_extra", 0), ("crtime_extra", 0))
+        for time in ("atime", "mtime", "ctime", "crtime")
+        for field, value in ((time, EPOCH), (f"{time}_extra", 0))
     ]
     tree.run("sbin/debugfs", "-w", "-f", "-", target, environment=environment, given="\n".join(commands).encode() + b"\n")
 
