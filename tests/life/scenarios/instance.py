@@ -1,22 +1,27 @@
 """The machine ``instance``: how to bring one to every step, what its world does meanwhile, and what may be left of it.
 
 The world is a simulated node behind the real fabric, in the whole cloud that tests/cloud uses.
+``SCENARIOS`` is what the crash harness lives through.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from sqlalchemy import func, select
 
 from mallee.compute import records
+from mallee.compute.life import InstanceLife
 from mallee.durable import Runner, job_of
-from mallee.durable.records import FAULTS, SIGNALS
+from mallee.durable.records import FAULTS, JOBS, SIGNALS
 from mallee.network.records import interface_groups, interfaces, public_leases
-from mallee.nodes.records import GUEST_REPORTS, PLACEMENTS
-from mallee.store import Database, ManualClock, schema
+from mallee.nodes.records import GUEST_REPORTS, PLACEMENTS, guest_report
+from mallee.store import Database, ManualClock, Tx, schema
 from tests.cloud.harness import TestCloud
+from tests.life.harness import Scenario
 
 MACHINE = "instance"
 HELD = (
@@ -127,3 +132,61 @@ class InstanceScenario:
         "remove": (_create, _terminate),
         "keep": (_create, _terminate, lambda self: self._until_quiet("keep")),
     }
+
+
+# -------------------------------------------------------------------------------------------------------- for the harness
+
+
+@dataclass
+class InstanceStage:
+    """One instance, and a user who does each thing of ``script`` when everything has come to rest."""
+
+    scenario: InstanceScenario
+    script: tuple[Callable[[InstanceScenario], Any], ...]
+    world: Any = None
+    done: int = field(default=0)
+
+    def __post_init__(self) -> None:
+        """The node of the last life is gone, and another is in its place."""
+        cloud = self.scenario.cloud
+        old = cloud.simulators.pop()
+        cloud.add_node(old.node_id, old.zone)
+        self.scenario.create()
+
+    def begin(self, tx: Tx) -> str:
+        return self.scenario.id
+
+    def react(self) -> bool:
+        if self.scenario.world():
+            return True
+        with self.scenario.database.reading() as tx:
+            busy = tx.value(select(func.count()).select_from(JOBS).where((JOBS.c.tries > 0) | (JOBS.c.due <= tx.now)))
+        if busy or self.done == len(self.script) or self.scenario.state in (None, "shutting-down", "terminated"):
+            return False
+        self.script[self.done](self.scenario)
+        self.done += 1
+        return True
+
+    def settled(self, tx: Tx) -> Any:
+        row = records.instance(tx, self.scenario.id)
+        report = guest_report(tx, self.scenario.id)
+        return {
+            "state": row.state if row else None,
+            "held": {table.name: tx.value(select(func.count()).select_from(table)) for table in HELD},
+            "guest": report.state if report else None,
+        }
+
+
+def _stage(*script: Callable[[InstanceScenario], Any]) -> Callable[[Path, Database, ManualClock], Callable[[], InstanceStage]]:
+    def prepare(home: Path, database: Database, clock: ManualClock) -> Callable[[], InstanceStage]:
+        scenario = InstanceScenario(home, database, clock)
+        return lambda: InstanceStage(scenario, script)
+
+    return prepare
+
+
+SCENARIOS = (
+    Scenario(InstanceLife, _stage(), "instance-runs"),
+    Scenario(InstanceLife, _stage(InstanceScenario._stop, InstanceScenario._start), "instance-stops-and-starts"),
+    Scenario(InstanceLife, _stage(lambda it: it.cloud.simulators[0].crash(it.id)), "instance-crashes"),
+)
