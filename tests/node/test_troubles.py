@@ -156,7 +156,8 @@ def test_a_guest_that_does_not_obey_is_ended(cloud: Cloud, monkeypatch: pytest.M
 def test_an_operators_stylesheet_changes_the_machine(cloud: Cloud) -> None:
     sheet = """<xsl:stylesheet version="1.0" xmlns:xsl="http://www.w3.org/1999/XSL/Transform">
       <xsl:template match="@*|node()"><xsl:copy><xsl:apply-templates select="@*|node()"/></xsl:copy></xsl:template>
-      <xsl:template match="domain"><xsl:copy><xsl:apply-templates select="@*"/><title>by the operator</title><xsl:apply-templates/></xsl:copy></xsl:template>
+      <xsl:template match="domain"><xsl:copy>
+        <xsl:apply-templates select="@*"/><title>by the operator</title><xsl:apply-templates/></xsl:copy></xsl:template>
     </xsl:stylesheet>"""
     (cloud.home / "node/domain.xsl").write_text("<broken")
     cloud.start_node()

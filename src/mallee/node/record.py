@@ -78,7 +78,7 @@ def decide(wanted: Guest | None, record: Record, is_: State | None, boot: str) -
     """
     if wanted is None:
         return REMOVE
-    new = wanted.revision > record.revision
+    new = wanted.revision > record.revision or record.state == "new"
     if is_ is not None:
         if wanted.power == "off":
             return STOP
