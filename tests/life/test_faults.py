@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from mallee.durable import faults
+from mallee.durable.page import page
 from mallee.store import Database, ManualClock, errors, journal
 
 ROOT = Path(__file__).parents[2]
@@ -63,5 +64,5 @@ def test_what_the_store_says_is_in_the_catalogue() -> None:
 
 
 def test_the_page_is_fresh() -> None:
-    page = ROOT / "docs" / "faults.md"
-    assert page.read_text() == faults.page(), "run: python -m mallee.durable.faults > docs/faults.md"
+    written = ROOT / "docs" / "faults.md"
+    assert written.read_text() == page(), "run: python -m mallee.durable.page > docs/faults.md"

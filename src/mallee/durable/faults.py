@@ -1,7 +1,7 @@
 """Faults: problems that a person should know of, each with its cause and its remedy, standing until they are over.
 
 A fault is known by its code and its subject (an instance, a node, the cloud). To raise one that stands changes nothing but its text; to
-clear one that does not stand changes nothing. ``python -m mallee.durable.faults`` prints docs/faults.md.
+clear one that does not stand changes nothing. ``python -m mallee.durable.page`` prints docs/faults.md.
 """
 
 from __future__ import annotations
@@ -179,22 +179,3 @@ def open_(tx: Tx, subject: str | None = None) -> list[Fault]:
     """The faults that stand, oldest first; of one subject if it is given."""
     here = tx.everyone()
     return read_all(Fault, here.all(_ALL) if subject is None else here.all(_OF, subject=subject))
-
-
-def page() -> str:
-    """docs/faults.md."""
-    lines = [
-        "# Faults",
-        "",
-        "Made by `python -m mallee.durable.faults`; do not edit. `./mallee status` lists the faults that stand, with their details filled in.",
-        "",
-        "| code | what | cause | remedy |",
-        "|---|---|---|---|",
-    ]
-    for code, entry in sorted(CATALOGUE.items()):
-        lines.append(f"| `{code}` | {entry.title} | {entry.cause} | {entry.remedy} |")
-    return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(page(), end="")
