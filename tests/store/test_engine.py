@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -268,3 +270,34 @@ def test_the_tests_own_server_is_not_reachable_from_outside(postgresql_server: p
     assert os.path.exists(postgresql_server.home / ".s.PGSQL.5432")
     with Database(postgresql_server.url("postgres")).reading() as tx:
         assert tx._work.session.command("SHOW listen_addresses").fetchone()[0] == ""
+
+
+COMMITS = """
+import sys
+from mallee.store import Database
+from tests.store.tables import ALICE, THINGS
+database = Database(sys.argv[1])
+with database.transaction(ALICE) as tx:
+    tx.insert(THINGS, id="first", name="first")
+print("MARK", file=sys.stderr, flush=True)
+for number in range(10):
+    with database.transaction(ALICE, durable=sys.argv[2] == "durable") as tx:
+        tx.insert_many(THINGS, [{"id": f"{number}-{n}", "name": f"{number}-{n}"} for n in range(20)])
+        tx.nudge("jobs")
+print("MARK", file=sys.stderr, flush=True)
+"""
+
+
+@pytest.mark.parametrize(("kind", "synced"), [("durable", 10), ("lazy", 0)])
+def test_a_commit_is_one_sync(sqlite: Database, kind: str, synced: int) -> None:
+    """Rows, journal and nudges together."""
+    strace = shutil.which("strace")
+    if strace is None:
+        pytest.skip("strace is not installed")
+    command = [strace, "-f", "-e", "trace=fsync,fdatasync", sys.executable, "-c", COMMITS, sqlite.url, kind]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2], timeout=60)
+    if done.returncode != 0 and "ptrace" in done.stderr.lower():
+        pytest.skip("nothing may be traced here")
+    assert done.returncode == 0, done.stderr[-2000:]
+    between = done.stderr.split("MARK")[1]
+    assert len(re.findall(r"\bf(?:data)?sync\(", between)) == synced
