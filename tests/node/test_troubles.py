@@ -62,7 +62,7 @@ def test_an_image_that_the_cloud_does_not_have(cloud: Cloud) -> None:
     guest = cloud.guest(1)
     cloud.want(guest)
     cloud.wait_guest(guest, lambda seen: seen.state == "failed")
-    assert [fault.code for fault in cloud.reports[-1].faults] == ["image-missing"]
+    assert [fault.code for fault in cloud.reports[-1].faults] == ["image-fetch-failed"]
     cloud.want()
     cloud.gone()
 

@@ -37,17 +37,17 @@ def _make_one(path: Path, disk: Disk, images: Mapping[str, Path], uid: int) -> P
     try:
         subprocess.run([*command, fresh.name, f"{disk.size_gib}G"], cwd=path.parent, check=True, capture_output=True, timeout=60)
     except FileNotFoundError as error:
-        raise ImageFault("disk-failed", "qemu-img is missing on the node.", "Install the package qemu-utils.") from error
+        raise ImageFault("guest-start-failed", "qemu-img is missing on the node.", "Install the package qemu-utils.") from error
     except subprocess.TimeoutExpired as error:
         raise ImageFault(
-            "disk-failed", f"Making the disk {disk.volume_id} took longer than a minute.", "Look at the load of the node's disk."
+            "guest-start-failed", f"Making the disk {disk.volume_id} took longer than a minute.", "Look at the load of the node's disk."
         ) from error
     except subprocess.CalledProcessError as error:
         words = error.stderr.decode(errors="replace").strip()
         if "No space left" in words:
             raise disk_full(path.parent) from error
         raise ImageFault(
-            "disk-failed", f"The disk {disk.volume_id} could not be made: {words}", "Look at the image; then launch again."
+            "guest-start-failed", f"The disk {disk.volume_id} could not be made: {words}", "Look at the image; then launch again."
         ) from error
     os.chown(fresh, uid, uid)
     fresh.chmod(0o600)

@@ -275,7 +275,7 @@ class Guests:
             self._failed(
                 held,
                 wanted,
-                Fault("guest-failed", held.id, cause, "See log/node.log on the node; then launch or start it again."),
+                Fault("guest-start-failed", held.id, cause, "./mallee logs node has the whole of it; then launch or start it again."),
             )
 
     def _failed(self, held: Held, wanted: Guest | None, fault: Fault) -> None:
