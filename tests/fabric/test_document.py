@@ -52,7 +52,14 @@ def test_a_body_that_is_no_document(body: bytes) -> None:
 
 def test_types_are_checked() -> None:
     report = to_json(Report("n", "b", 1, 1, Capacity(1, 1, 1), (GuestReport("i-1", 1, "off"),)))
-    for wrong in ({"sequence": "1"}, {"sequence": True}, {"guests": {}}, {"guests": ["i-1"]}, {"capacity": None}):
+    wrongs: list[dict[str, Any]] = [
+        {"sequence": "1"},
+        {"sequence": True},
+        {"guests": {}},
+        {"guests": ["i-1"]},
+        {"capacity": None},
+    ]
+    for wrong in wrongs:
         with pytest.raises(TypeError):
             from_json(Report, report | wrong)
 

@@ -71,7 +71,8 @@ def test_no_instance_for_a_node_that_is_silent_or_closed(world: World) -> None:
     for number, column in enumerate(("reachable", "accepting")):
         node_id = f"n-{number}"
         join(world, node_id)
-        world.write(lambda tx, node_id=node_id, column=column: tx.change(records.NODES, node_id, **{column: False}))
+        with world.database.transaction() as tx:
+            tx.change(records.NODES, node_id, **{column: False})
     assert place(world, "i-1") is None
 
 

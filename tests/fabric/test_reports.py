@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
+from mallee import durable
 from mallee.durable import faults
 from mallee.fabric.document import Capacity, Fault, GuestReport, Join, Report
 from mallee.fabric.transport import CONSOLE_LIMIT, JoinFirst
-from mallee.nodes import intake, records, upkeep
+from mallee.nodes import records, upkeep
 from mallee.nodes.session import Session
 
 from .world import ZONE, World
@@ -22,7 +23,7 @@ FULL = Fault("disk-full", "i-1", "It is full.", "Free some.")
 @pytest.fixture
 def woken(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     found: list[str] = []
-    monkeypatch.setattr(intake.durable, "wake", lambda tx, instance_id: found.append(instance_id))
+    monkeypatch.setattr(durable, "wake", lambda tx, instance_id: found.append(instance_id))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import time
 from collections.abc import Callable
@@ -343,6 +344,14 @@ def test_a_lost_reply_of_each_call(world: World, call: str) -> None:
     settle(made)
     assert made.troubles.armed == []
     assert made.guests() == {}
+
+
+def test_the_page_names_every_fault() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "simulator.md").read_text()
+    rows = dict(re.findall(r"^\| `([\w-]+)` \| (.*) \|$", page, re.M))
+    assert {name: text.replace("`", "") for name, text in rows.items()} == {
+        name: text.replace("`", "") for name, text in FAULTS.items()
+    }
 
 
 def test_an_unknown_fault_is_no_fault(simulator: Simulator) -> None:

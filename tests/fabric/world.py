@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from mallee.fabric.document import Blob, Boot, Desired, Disk, Guest, Metadata, Network, Port
 from mallee.nodes import records
@@ -43,7 +43,7 @@ class World:
             guests=tuple(self.wanted[name] for name in here),
         )
 
-    def session(self, **options: float) -> Session:
+    def session(self, **options: Any) -> Session:
         return Session(self.database, self.document, self.blobs, **options)
 
     def transport(self) -> DirectTransport:
