@@ -113,7 +113,7 @@ class Late(Machine):
     @record(deadline=60)
     def hope(self, tx: Tx, job: Job) -> Any:
         mark(tx, job, "hope")
-        if job.state.get("raise"):
+        if job.state.get("hopeless"):
             raise RuntimeError("no hope")
         return Idle()
 

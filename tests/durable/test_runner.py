@@ -1,4 +1,4 @@
-"""One runner, step by step, under a clock that stands still: outcomes, signals, deadlines, back-off, fencing."""
+"""What the runner promises at its edges: urgent signals, deadlines, poison, leases that were lost. The rest is in tests/life/test_runner.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from mallee.durable import Done, Go, Idle, Runner, Wait, faults, job_of, signal, start, wake
-from mallee.durable.runner import FAILING, back_off
 from mallee.store import Constraint, Database, ManualClock
 from tests.durable.machines import MACHINES, POISONED, Act, Late, Poison, Waits, Walk, begin, job, marks, signals_left
 
@@ -52,21 +51,6 @@ def raised(database: Database) -> list[str]:
 # ------------------------------------------------------------------------------------------------------------ outcomes
 
 
-def test_a_job_goes_from_step_to_step_with_its_state(database: Database, runner: Runner, world: list[Any]) -> None:
-    begin(database, Walk, colour="red")
-    assert runner.run_until_idle() == 3
-    assert marks(database) == ["one", "rest"]
-    assert world == [("two", {"colour": "red", "seen": 1})]
-    found = job(database)
-    assert (found.step, dict(found.state), found.tries, found.due, found.done_at) == (
-        "rest",
-        {"colour": "red", "seen": 2},
-        0,
-        None,
-        None,
-    )
-
-
 def test_what_starts_a_job_commits_with_it_or_not_at_all(database: Database, runner: Runner) -> None:
     with pytest.raises(ZeroDivisionError), database.transaction() as tx:
         start(tx, Walk.name, "j-1")
@@ -75,27 +59,6 @@ def test_what_starts_a_job_commits_with_it_or_not_at_all(database: Database, run
     begin(database, Walk)
     with pytest.raises(Constraint):
         begin(database, Walk)
-
-
-def test_idle_is_not_polled(database: Database, runner: Runner, clock: ManualClock) -> None:
-    begin(database, Walk)
-    runner.run_until_idle()
-    clock.advance(10**7)
-    assert not runner.run_once()
-    look(database)
-    assert runner.run_until_idle() == 1
-    assert marks(database) == ["one", "rest", "rest"]
-
-
-def test_wait_looks_again_in_its_time_or_when_woken(database: Database, runner: Runner, clock: ManualClock) -> None:
-    begin(database, Waits)
-    assert runner.run_until_idle() == 1
-    clock.advance(29)
-    assert not runner.run_once()
-    clock.advance(1)
-    assert runner.run_until_idle() == 1
-    look(database)
-    assert runner.run_until_idle() == 1
 
 
 def test_the_end_is_the_end(database: Database, runner: Runner, clock: ManualClock) -> None:
@@ -114,17 +77,6 @@ def test_the_end_is_the_end(database: Database, runner: Runner, clock: ManualClo
 
 
 # ------------------------------------------------------------------------------------------------------------- signals
-
-
-def test_take_uses_a_signal_up_when_the_step_commits(database: Database, runner: Runner) -> None:
-    begin(database, Walk)
-    runner.run_until_idle()
-    say(database, "paint")
-    say(database, "paint")  # one that is there already stays as it is
-    runner.run_until_idle()
-    look(database)
-    runner.run_until_idle()
-    assert marks(database) == ["one", "rest", "painted", "rest", "rest"]
 
 
 def test_a_signal_that_a_step_took_is_there_again_when_the_step_fails(
@@ -186,21 +138,6 @@ def test_an_urgent_signal_during_an_act_is_not_lost(database: Database, outcome:
     assert marks(database) == ["undo"] and job(database).done_at is not None
 
 
-def test_a_wake_during_an_act_is_not_lost(database: Database) -> None:
-    """Whatever the act had looked at before has changed since: it looks again, at once."""
-    calls: list[int] = []
-
-    def world(_: Any) -> Any:
-        calls.append(1)
-        if len(calls) == 1:
-            assert look(database)
-        return Idle()
-
-    begin(database, Act)
-    assert runner_of(database, world).run_until_idle() == 2
-    assert len(calls) == 2
-
-
 def test_a_signal_during_an_act_that_the_act_did_not_see_stays(database: Database) -> None:
     heard: list[bool] = []
 
@@ -235,19 +172,8 @@ def test_a_missed_deadline_is_a_fault_until_the_step_is_left(database: Database,
     assert raised(database) == [] and job(database).done_at is not None
 
 
-def test_overdue_may_lead_elsewhere_and_fail_keeps_the_reason(database: Database, runner: Runner, clock: ManualClock) -> None:
-    begin(database, Late)
-    runner.run_until_idle()
-    clock.advance(59)
-    assert not runner.run_once()
-    clock.advance(1)
-    runner.run_until_idle()
-    assert marks(database) == ["hope", "hope", "overdue", "left because of TooLate"]
-    assert job(database).state["reason"] == {"code": "TooLate", "message": "It did not come in time."}
-
-
 def test_a_deadline_holds_for_a_step_that_only_raises(database: Database, runner: Runner, clock: ManualClock) -> None:
-    begin(database, Late, **{"raise": True})
+    begin(database, Late, hopeless=True)
     for _ in range(40):
         runner.run_until_idle()
         if job(database).done_at is not None:
@@ -260,44 +186,12 @@ def test_a_deadline_holds_for_a_step_that_only_raises(database: Database, runner
 # ------------------------------------------------------------------------------------------------------------ failures
 
 
-def test_the_pauses_grow_to_a_minute() -> None:
-    assert [back_off(tries) for tries in (0, 1, 2, 3, 8, 9, 10**9)] == [0.5, 0.5, 1, 2, 60, 60, 60]
-
-
-@pytest.mark.usefixtures("poison")
-def test_a_step_that_raises_is_undone_and_tried_again_ever_later(database: Database, runner: Runner, clock: ManualClock) -> None:
-    begin(database, Poison)
-    for tries in range(1, FAILING + 1):
-        assert runner.run_once()
-        found = job(database)
-        assert found.tries == tries and found.error == "ValueError: it was poison"
-        assert found.due is not None and (found.due - clock.now()).total_seconds() == back_off(tries)
-        assert raised(database) == (["step-failing"] if tries >= FAILING else [])
-        assert not runner.run_once()
-        clock.advance(back_off(tries))
-    assert marks(database) == []
-    POISONED.clear()
-    runner.run_until_idle()
-    found = job(database)
-    assert marks(database) == ["drunk"] and found.done_at is not None
-    assert (found.tries, found.error, raised(database)) == (0, None, [])
-
-
 @pytest.mark.usefixtures("poison")
 def test_a_poisoned_job_holds_up_no_other(database: Database, runner: Runner) -> None:
     begin(database, Poison, "j-bad")
     begin(database, Walk, "j-good")
     runner.run_until_idle()
     assert marks(database, "j-good") == ["one", "rest"]
-
-
-def test_a_step_that_returns_nonsense_fails(database: Database, clock: ManualClock) -> None:
-    begin(database, Act)
-    runner_of(database, lambda job: "nonsense").run_once()
-    assert "returned 'nonsense'" in str(job(database).error)
-    clock.advance(1)
-    runner_of(database, lambda job: Go("nowhere")).run_once()
-    assert "has no step 'nowhere'" in str(job(database).error) and job(database).step == "do"
 
 
 def test_a_step_that_a_later_release_dropped_is_a_failing_step(database: Database, runner: Runner) -> None:
@@ -311,11 +205,6 @@ def test_a_step_that_a_later_release_dropped_is_a_failing_step(database: Databas
     say(database, "end")  # and it can be torn down all the same
     runner.run_until_idle()
     assert job(database).done_at is not None
-
-
-def test_machines_of_others_are_left_alone(database: Database, world: list[Any]) -> None:
-    begin(database, Walk)
-    assert not Runner(database, [Poison()], world).run_once()
 
 
 # ------------------------------------------------------------------------------------------------------------- fencing
@@ -355,20 +244,3 @@ def test_a_worker_that_lost_its_lease_and_then_raises_has_no_effect(database: Da
     runner_of(database, slow).run_once()
     found = job(database)
     assert (found.step, found.error, found.tries) == ("next", None, 0)
-
-
-def test_a_dead_worker_needs_nobody_to_notice(database: Database, clock: ManualClock) -> None:
-    class Died(BaseException):
-        pass
-
-    def dies(_: Any) -> Any:
-        raise Died
-
-    begin(database, Act)
-    with pytest.raises(Died):
-        runner_of(database, dies).run_once()
-    after = runner_of(database, lambda job: Go("next"))
-    clock.advance(60)
-    assert not after.run_once()
-    clock.advance(0.5)
-    assert after.run_until_idle() == 2

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
-from mallee.durable import Go, Idle, Runner, job_of, start, unfinished, wake
+from mallee.durable import Go, Idle, Runner, job_of, start, unfinished
 from mallee.durable.records import JOBS
 from mallee.store import Clock, Database, ManualClock
-from tests.durable.machines import MACHINES, Act, Walk, begin, job, marks
+from tests.durable.machines import Act, Walk, begin, job
 
 ROOT = Path(__file__).parents[2]
 LONG = 30.0
@@ -35,50 +35,6 @@ def over(database: Database) -> bool:
     """Whether every job rests in a step that waits, or has ended."""
     with database.reading() as tx:
         return all(step in ("rest", "next") for _, step, _ in unfinished(tx))
-
-
-class Busy:
-    """A world that notices when two are at the same job."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.at: set[str] = set()
-        self.done: list[str] = []
-        self.clashes: list[str] = []
-
-    def append(self, _: Any) -> None:
-        """What the machine ``Walk`` does to its world."""
-
-    def __call__(self, given: Any) -> Any:
-        with self.lock:
-            if given.id in self.at:
-                self.clashes.append(given.id)
-            self.at.add(given.id)
-        time.sleep(0.002)
-        with self.lock:
-            self.at.discard(given.id)
-            self.done.append(given.id)
-        return Go("next")
-
-
-def test_two_runners_never_do_one_job_at_once(database: Database) -> None:
-    other = Database(database.url, synchronous=False)
-    database.clock = Clock()
-    names = [f"j-{number:03d}" for number in range(60)]
-    with database.transaction() as tx:
-        for name in names:
-            start(tx, Act.name, name)
-    world = Busy()
-    runners = [Runner(each, [kind() for kind in MACHINES], world, workers=2) for each in (database, other)]
-    threads = [threading.Thread(target=runner.run_until_idle) for runner in runners for _ in range(2)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(LONG)
-    assert within(LONG, lambda: any(runner.run_once() for runner in runners) or over(database))
-    assert world.clashes == [] and sorted(world.done) == names
-    assert all(marks(database, name) == ["next"] for name in names)
-    other.close()
 
 
 WORKER = """
@@ -135,25 +91,6 @@ def test_two_processes_never_do_one_job_at_once(database: Database, tmp_path: Pa
     assert {file.name: file.read_text() for file in folder.iterdir()} == {f"{name}.done": "x" for name in names}
     with database.reading() as tx:
         assert all(found is not None and found.error is None for found in (job_of(tx, name) for name in names))
-
-
-def test_threads_start_work_and_stop(database: Database) -> None:
-    database.clock = Clock()
-    world: list[Any] = []
-    runner = Runner(database, [kind() for kind in MACHINES], world, workers=2)
-    runner.start()
-    begin(database, Walk)
-    assert within(LONG, lambda: job(database).step == "rest")
-    before = len(marks(database))
-    with database.transaction() as tx:
-        wake(tx, "j-1")
-    assert within(LONG, lambda: len(marks(database)) > before)
-    began = time.monotonic()
-    runner.stop()
-    assert time.monotonic() - began < 5  # stopping does not wait for the time of anything
-    begin(database, Walk, "j-2")
-    assert not any(thread.name.startswith("jobs-") for thread in threading.enumerate())
-    assert job(database, "j-2").step == "one"
 
 
 def test_stopping_lets_the_step_under_way_commit(database: Database) -> None:

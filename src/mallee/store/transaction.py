@@ -180,6 +180,8 @@ class Tx:
 
     def execute(self, statement: sa.Executable, /, **params: Any) -> int:
         """Runs an UPDATE, DELETE or INSERT on tables that are not journaled; returns how many rows it touched."""
+        if statement.is_insert:  # SQLAlchemy forgets the count of an INSERT unless it is asked to keep it
+            statement = statement.execution_options(preserve_rowcount=True)
         return int(self._execute(statement, params).rowcount)
 
     def insert(self, table: sa.Table, /, **values: Any) -> None:
