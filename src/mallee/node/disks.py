@@ -40,7 +40,9 @@ def _make_one(path: Path, disk: Disk, images: Mapping[str, Path], uid: int) -> P
         raise ImageFault("guest-start-failed", "qemu-img is missing on the node.", "Install the package qemu-utils.") from error
     except subprocess.TimeoutExpired as error:
         raise ImageFault(
-            "guest-start-failed", f"Making the disk {disk.volume_id} took longer than a minute.", "Look at the load of the node's disk."
+            "guest-start-failed",
+            f"Making the disk {disk.volume_id} took longer than a minute.",
+            "Look at the load of the node's disk.",
         ) from error
     except subprocess.CalledProcessError as error:
         words = error.stderr.decode(errors="replace").strip()

@@ -40,7 +40,7 @@ REBOOT_GRACE = 60.0
 PRESS_EVERY = 2.0  # the power button is pressed again: a guest that is still booting does not notice the first time
 HEALTH_GRACE = 120.0  # a guest that says nothing of being ready counts as well after that time
 HEALTH_EVERY = 5.0
-ATTEMPTS = 4  # of a step that fails, before the guest is reported as failed
+ATTEMPTS = 5  # of a step that fails, before the guest is reported as failed
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -179,7 +179,9 @@ class Guests:
     def _hold(self, guest_id: str) -> Held:
         held = self._held.get(guest_id)
         if held is None:
-            held = self._held[guest_id] = Held(guest_id, record.load(self.directory / guest_id))
+            known = record.load(self.directory / guest_id)
+            well = known.ready_at is not None or _age(known) >= HEALTH_GRACE
+            held = self._held[guest_id] = Held(guest_id, known, health="ok" if well else "initializing")
         return held
 
     # ---------------------------------------------------------------------------------------------------------- what happens
@@ -275,7 +277,9 @@ class Guests:
             self._failed(
                 held,
                 wanted,
-                Fault("guest-start-failed", held.id, cause, "./mallee logs node has the whole of it; then launch or start it again."),
+                Fault(
+                    "guest-start-failed", held.id, cause, "./mallee logs node has the whole of it; then launch or start it again."
+                ),
             )
 
     def _failed(self, held: Held, wanted: Guest | None, fault: Fault) -> None:
@@ -518,16 +522,17 @@ class Guests:
             held.health = "ok"
             self._changed()
             return
-        age = (
-            (datetime.now(UTC) - datetime.fromisoformat(held.record.started_at)).total_seconds()
-            if held.record.started_at
-            else HEALTH_GRACE
-        )
+        age = _age(held.record)
         if age >= HEALTH_GRACE or (age >= 2 * HEALTH_EVERY and self._networks.reachable(held.id, 22)):
             held.health = "ok"
             self._changed()
             return
         self._turns.later(held.id, HEALTH_EVERY)
+
+
+def _age(known: record.Record) -> float:
+    """Seconds since the present run began; 0 when there is none."""
+    return (datetime.now(UTC) - datetime.fromisoformat(known.started_at)).total_seconds() if known.started_at else 0.0
 
 
 def _blobs(guest: Guest) -> list[Blob]:

@@ -149,7 +149,9 @@ class Images:
             with self._lock:
                 self._failed[blob.digest] = (
                     time.monotonic(),
-                    ImageFault("image-fetch-failed", "The image could not be fetched.", "./mallee logs node has the whole of it."),
+                    ImageFault(
+                        "image-fetch-failed", "The image could not be fetched.", "./mallee logs node has the whole of it."
+                    ),
                 )
         finally:
             with self._lock:
@@ -186,7 +188,9 @@ class Images:
                 log.warning("image %s arrived damaged", blob.digest)
             except Refused as error:
                 remedy = "Register the image again (the starter image: run ./mallee up again); then launch again."
-                raise ImageFault("image-fetch-failed", f"The cloud does not hand out the image's file: {error}", remedy) from error
+                raise ImageFault(
+                    "image-fetch-failed", f"The cloud does not hand out the image's file: {error}", remedy
+                ) from error
             except FabricError:
                 if self._closed:
                     raise

@@ -149,8 +149,10 @@ class Daemon:
     def ensure(self) -> bool:
         """Has the daemon running and answering; True when it had to be started. Raises ``DaemonError``."""
         with self._alone():
-            if self.pid() is not None and self.socket.exists():
-                return False
+            if self.pid() is not None:
+                if self.socket.exists():
+                    return False
+                end(self.pid(), 5.0)  # nobody can reach it any more
             if not BINARY.exists():
                 raise DaemonError("libvirtd is missing: install the packages libvirt-daemon and libvirt-daemon-driver-qemu.")
             self.prepare()
