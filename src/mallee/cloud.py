@@ -88,7 +88,8 @@ class Cloud:
         authenticator = Authenticator(self.keyring, settings, signature_time)
         self.dispatcher = Dispatcher(self.registry, database, authenticator, settings)
         self.lines = lines
-        self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads)
+        local = database.kind == "sqlite"
+        self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local)
         self.machines = self.registry.machines()
         self.reconcilers = self.registry.reconcilers()
         self.metrics.gauges.append(self._gauges)
@@ -303,6 +304,19 @@ def _raise_limits() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _tame_memory() -> None:
+    """glibc gives every thread a heap of its own and keeps what large answers took; a few threads need two heaps, and
+    large blocks go back to the system when they are freed."""
+    import ctypes
+
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (AttributeError, OSError):
+        return
+    for option, value in ((-8, 2), (-3, 128 * 1024), (-1, 1024 * 1024)):  # arenas, mmap and trim thresholds
+        mallopt(option, value)
+
+
 # -------------------------------------------------------------------------------------------------------------- serving
 
 
@@ -387,7 +401,8 @@ class Process:
         while True:
             await asyncio.sleep(RENEWAL_CHECK)
             try:
-                if self.settings.tls_certificate or await loop.run_in_executor(None, lambda: tls.ensure(self.settings)):
+                given = bool(self.settings.tls_certificate)
+                if given or await loop.run_in_executor(None, tls.ensure, self.settings):
                     tls.load(self.context, self.settings)
             except tls.CertificateError as problem:
                 log.error("%s", problem)
@@ -416,6 +431,7 @@ def run(home: Path, only_prepare: bool = False) -> None:
     pid = settings.run / "cloud.pid"
     pid.write_text(f"{os.getpid()}\n")
     _drop_privileges(settings)
+    _tame_memory()
     process = Process(settings, sockets)
     try:
         process.run()

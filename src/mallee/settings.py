@@ -73,7 +73,7 @@ class Settings:
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     keep_alive_seconds: float = 75.0
-    threads: int = 8
+    threads: int = 4
     job_workers: int = 2
     log_mib: int = 16  # of each log file before it is rotated
     log_files: int = 4

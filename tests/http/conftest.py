@@ -30,7 +30,7 @@ class Edge:
         self.lines = LineLog(home / "cloud.log", 1024 * 1024, 2)
         self.dispatcher = Dispatcher(self.registry, self.identity.database, self.identity.authenticator, self.identity.settings)
         self.health: dict[str, Any] = {"status": "ok"}
-        self.api = Api(self.dispatcher, lambda: self.health, self.metrics, self.lines, threads=2)
+        self.api = Api(self.dispatcher, lambda: self.health, self.metrics, self.lines, threads=2, at_once=True)
 
     def put(self, service: str, operation: str, function: Any, *, writes: bool = False, dry: bool = False) -> None:
         self.registry._handlers[service, operation] = Handler(service, operation, function, writes, dry)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import logging
+import threading
+import time
 from typing import Any
 
 import pytest
@@ -170,6 +172,47 @@ def test_a_conflict_is_done_again(edge: Edge, writes: bool) -> None:
 
     edge.put("ec2", "DescribeInstances", contested, writes=writes)
     assert edge.send(ec2(edge))[0] == 200 and len(tries) == 3
+
+
+# -------------------------------------------------------------------------------------------------------------- threads
+
+
+def where(edge: Edge, seconds: float, writes: bool, calls: int = 4) -> list[bool]:
+    """For so many calls that take so long, whether each ran in the loop's own thread."""
+    here: list[bool] = []
+
+    def work(call: Call) -> dict[str, Any]:
+        time.sleep(seconds)
+        here.append(threading.current_thread() is threading.main_thread())
+        return {}
+
+    edge.put("ec2", "DescribeInstances", work, writes=writes)
+    for _ in range(calls):
+        assert edge.send(ec2(edge))[0] == 200
+    return here
+
+
+def test_only_quick_reads_are_answered_on_the_spot(edge: Edge) -> None:
+    assert where(edge, 0, writes=False)[0] is False
+    assert where(edge, 0, writes=False, calls=20)[-1] is True
+    assert where(edge, 0.01, writes=False)[1:] == [False] * 3
+    edge.api._usual.clear()
+    assert where(edge, 0, writes=True) == [False] * 4
+    edge.api._at_once = False
+    assert where(edge, 0, writes=False) == [False] * 4
+
+
+def test_a_busy_worker_leaves_the_loop_free(edge: Edge) -> None:
+    where(edge, 0, writes=False, calls=10)
+    edge.api._workers.busy += 1
+    assert where(edge, 0, writes=False) == [False] * 4
+    edge.api._workers.busy -= 1
+
+
+def test_what_was_refused_teaches_nothing(edge: Edge) -> None:
+    for number in range(50):
+        edge.send(changed(ec2(edge), body=b"Action=Invented%d&Version=2016-11-15" % number))
+    assert edge.api._usual == {}
 
 
 # --------------------------------------------------------------------------------------------------------------- bodies

@@ -1,7 +1,8 @@
 """The ASGI application of the API: bytes in, bytes out, and everything between them in a worker thread.
 
 The event loop's part is small: it gives the request an id, reads the body within the limit of the service that the
-signature names, hands the whole to ``Dispatcher.answer`` in a thread, sends the answer and counts it. A body that is
+signature names, hands the whole to ``Dispatcher.answer`` in a thread, sends the answer and counts it. Only what is known
+to be quicker than the way to a thread and back is answered on the spot. A body that is
 larger than its limit is refused before it is read, and before a client that waits for ``100 Continue`` sends it.
 
 ``GET /health`` (ready: the database answers) and ``GET /health/live`` (the process answers) need no signature; a signed
@@ -39,6 +40,7 @@ DRAINED = 16 * MIB  # a refused body up to this size is read and thrown away, so
 
 _SCOPE = re.compile(rb"/([a-z0-9-]{1,40})/aws4_request")
 _SCOPE_QUERY = re.compile(rb"(?:/|%2[Ff])([a-z0-9-]{1,40})(?:/|%2[Ff])aws4_request")
+QUICK = 0.0015  # seconds
 _FLUSH = 0.25
 
 
@@ -49,14 +51,18 @@ class Api:
         health: Health,
         metrics: Metrics,
         lines: LineLog | None = None,
-        threads: int = 8,
+        threads: int = 4,
+        at_once: bool = False,
     ) -> None:
+        """``at_once``: calls may be answered in the loop's own thread, because the database is in this process."""
         self._dispatcher = dispatcher
         self._health = health
         self._metrics = metrics
         self._lines = lines
         self._workers = Workers(threads, "api")
         self._flush_due = False
+        self._at_once = at_once
+        self._usual: dict[bytes, float] = {}  # seconds that reads of a kind take; only what worked once is in it
 
     def close(self) -> None:
         self._workers.close()
@@ -89,7 +95,7 @@ class Api:
         if isinstance(body, bytes):
             request.body = body
             address = client[0] if client else ""
-            answer = await self._workers.run(self._dispatcher.answer, request, request_id, address)
+            answer = await self._answer(request, request_id, address)
         else:
             answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
             if not body.drained:
@@ -98,6 +104,18 @@ class Api:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
         self._account(request, answer, request_id, client, time.perf_counter() - began)
+
+    async def _answer(self, request: Request, request_id: str, address: str) -> Answer:
+        """In a worker's thread; unless no worker is busy and the request is of a kind of reads that are so quick that the
+        way to a thread and back would be a good part of it: then at once, in this thread."""
+        kind = _kind(request) if self._at_once else None
+        if kind is not None and not self._workers.busy and self._usual.get(kind, 1.0) < QUICK:
+            answer = self._dispatcher.answer(request, request_id, address)
+        else:
+            answer = await self._workers.run(self._dispatcher.answer, request, request_id, address)
+        if kind is not None and not answer.wrote and (answer.status == 200 or kind in self._usual):
+            self._usual[kind] = 0.8 * self._usual.get(kind, answer.seconds) + 0.2 * answer.seconds
+        return answer
 
     def _account(self, request: Request, answer: Answer, request_id: str, client: Any, seconds: float) -> None:
         self._metrics.count(answer.service, answer.operation, answer.status, answer.code, seconds)
@@ -165,6 +183,15 @@ def new_request_id() -> str:
     """A random UUID, version 4, in its usual form."""
     digits = os.urandom(16).hex()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
+
+
+def _kind(request: Request) -> bytes | None:
+    """What tells calls of one kind from others without reading them: the form's action, or the target."""
+    body = request.body
+    if body.startswith(b"Action="):
+        end = body.find(b"&", 7, 100)
+        return body[7:end] if end > 0 else None
+    return request.header(b"x-amz-target")
 
 
 def _service(request: Request) -> str | None:

@@ -9,6 +9,7 @@ error, logged with the request's id and counted. The text of an exception never 
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -39,6 +40,8 @@ class Answer:
     code: str = ""  # the error's, empty when it went well
     account_id: str = ""
     arn: str = ""
+    seconds: float = 0.0  # that it took, waiting for a thread not counted
+    wrote: bool = True  # whether it may have waited for the disk
 
 
 class Dispatcher:
@@ -51,6 +54,12 @@ class Dispatcher:
 
     def answer(self, request: Request, request_id: str, source_ip: str = "") -> Answer:
         """Never raises."""
+        began = time.perf_counter()
+        answer = self._answer(request, request_id, source_ip)
+        answer.seconds = time.perf_counter() - began
+        return answer
+
+    def _answer(self, request: Request, request_id: str, source_ip: str) -> Answer:
         found: Route | None = None
         answer = Answer(0, [], b"")
         try:
@@ -95,6 +104,7 @@ class Dispatcher:
         handler = self._registry.handler(service.name, found.operation.name)
         if handler is None:
             raise found.unsupported()
+        answer.wrote = handler.writes
         parsed = found.parse(request)
 
         def work(tx: Tx) -> dict[str, Any] | None:

@@ -21,6 +21,7 @@ class Workers:
         self._name = name
         self._waiting: queue.SimpleQueue[_Entry | None] = queue.SimpleQueue()
         self._threads: list[threading.Thread] = []
+        self.busy = 0  # calls that were handed in and whose results have not been handed out
         self._outlets: dict[asyncio.AbstractEventLoop, _Outlet] = {}
 
     def run(self, function: Callable[..., Any], *arguments: Any) -> asyncio.Future[Any]:
@@ -28,6 +29,7 @@ class Workers:
         loop = asyncio.get_running_loop()
         future: asyncio.Future[Any] = loop.create_future()
         outlet = self._outlets.get(loop) or self._open(loop)
+        self.busy += 1
         self._waiting.put((outlet, future, function, arguments))
         return future
 
@@ -42,7 +44,7 @@ class Workers:
     def _open(self, loop: asyncio.AbstractEventLoop) -> _Outlet:
         for ended in [each for each in self._outlets if each.is_closed()]:
             del self._outlets[ended]
-        outlet = self._outlets[loop] = _Outlet(loop)
+        outlet = self._outlets[loop] = _Outlet(self, loop)
         while len(self._threads) < self._count:
             thread = threading.Thread(target=self._work, name=f"{self._name}-{len(self._threads)}", daemon=True)
             self._threads.append(thread)
@@ -59,9 +61,10 @@ class Workers:
 class _Outlet:
     """Results on their way to one loop."""
 
-    __slots__ = ("_called", "_loop", "_ready")
+    __slots__ = ("_called", "_loop", "_ready", "_workers")
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(self, workers: Workers, loop: asyncio.AbstractEventLoop) -> None:
+        self._workers = workers
         self._loop = loop
         self._ready: deque[tuple[asyncio.Future[Any], Any]] = deque()
         self._called = False
@@ -82,6 +85,7 @@ class _Outlet:
         ready = self._ready
         while ready:
             future, result = ready.popleft()
+            self._workers.busy -= 1
             if not future.done():
                 future.set_result(result)
 
