@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from mallee.durable import Done, Go, Idle, Runner, Wait, faults, job_of, signal, start, wake
-from mallee.store import Constraint, Database, ManualClock
+from mallee.durable import Done, Go, Idle, Job, Runner, Wait, faults, job_of, record, signal, start, wake
+from mallee.store import Constraint, Database, ManualClock, Tx
 from tests.durable.machines import MACHINES, POISONED, Act, Late, Poison, Waits, Walk, begin, job, marks, signals_left
 
 
@@ -244,3 +244,25 @@ def test_a_worker_that_lost_its_lease_and_then_raises_has_no_effect(database: Da
     runner_of(database, slow).run_once()
     found = job(database)
     assert (found.step, found.error, found.tries) == ("next", None, 0)
+
+
+def test_a_signal_taken_by_a_step_that_raises_past_its_deadline_is_there_for_the_next(
+    database: Database, clock: ManualClock
+) -> None:
+    """What the step took is undone with it, though the machine's answer to the deadline moves the job on."""
+    begin(database, Hopeful)
+    say(database, "news")
+    clock.advance(60)
+    Runner(database, [Hopeful()]).run_once()
+    assert job(database).step == "leave" and signals_left(database) == ["news"]
+
+
+class Hopeful(Late):
+    """As Late, but it takes a signal before it gives up."""
+
+    name = "sample-hopeful"
+
+    @record(deadline=60)
+    def hope(self, tx: Tx, job: Job) -> Any:
+        job.take("news")
+        raise RuntimeError("no hope")
