@@ -25,13 +25,6 @@ def count(database: Database) -> int:
         return int(tx.value(select(func.count()).select_from(PLACES)))
 
 
-@pytest.fixture
-def sqlite(tmp_path: Path) -> Database:
-    made = Database(f"sqlite:///{tmp_path}/cloud.db")
-    schema.create(made)
-    return made
-
-
 def test_sqlite_is_set_up_to_keep_what_it_commits(sqlite: Database) -> None:
     with sqlite.reading() as tx:
         session = tx._work.session

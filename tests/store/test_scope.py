@@ -249,6 +249,25 @@ def test_the_account_is_a_parameter_not_a_part_of_the_cached_statement(database:
     assert found == [3, 4, 7, 3]
 
 
+@pytest.mark.parametrize(
+    ("statement", "used"),
+    [
+        (select(THINGS).where(THINGS.c.id == "t"), "(id=?)"),
+        (select(THINGS).where(THINGS.c.name == "n"), "(account_id=? AND name=?)"),
+        (select(THINGS.c.id, PARTS.c.size).select_from(THINGS.outerjoin(PARTS, PARTS.c.thing_id == THINGS.c.id)), "(thing_id=?)"),
+        (select(THINGS).where(exists(select(PARTS.c.size).where(PARTS.c.thing_id == THINGS.c.id))), "(thing_id=?)"),
+        (select(func.count()).select_from(THINGS), "(account_id=?)"),
+    ],
+)
+def test_sqlite_finds_its_indexes_through_the_border(sqlite: Database, statement: Any, used: str) -> None:
+    """The slice is folded into the query, and the account's index is taken only where there is no better one."""
+    compiled = statement.compile(dialect=sqlite.engine._scoped.dialect)
+    values = [compiled.params.get(name) or ALICE for name in compiled.positiontup]
+    with sqlite.reading() as tx:
+        plan = tx._work.session.dbapi.execute(f"EXPLAIN QUERY PLAN {compiled}", values).fetchall()
+    assert used in plan[-1][3] and not any("MATERIALIZE" in row[3] or "CO-ROUTINE" in row[3] for row in plan), plan
+
+
 def test_a_write_that_hides_in_a_cte_is_guarded(database: Database) -> None:
     if database.kind == "sqlite":
         pytest.skip("SQLite has no writing CTEs")

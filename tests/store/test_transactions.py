@@ -105,7 +105,7 @@ def test_constraints_have_names(database: Database, values: dict[str, str | None
 
 
 def test_a_failed_statement_is_never_committed_around(database: Database) -> None:
-    with pytest.raises(Conflict), database.transaction() as tx:
+    with pytest.raises(Misuse, match="savepoint"), database.transaction() as tx:
         tx.insert(PLACES, id="p-1")
         with pytest.raises(Constraint):
             tx.insert(PLACES, id="p-1")
@@ -191,6 +191,21 @@ def _insert_place(database: Database, name: str) -> None:
         tx.insert(PLACES, id=name)
 
 
+def test_a_transaction_that_is_over_is_over(database: Database) -> None:
+    """Its connection may be in the hands of another transaction by then."""
+    with database.transaction(ALICE) as writing:
+        everyone = writing.everyone()
+    with database.reading(ALICE) as reading:
+        pass
+    for tx in (writing, everyone, reading):
+        with pytest.raises(Misuse, match="is over"):
+            tx.all(select(PLACES))
+    with pytest.raises(Misuse, match="is over"):
+        writing.insert(PLACES, id="p")
+    with pytest.raises(Misuse, match="is over"), writing.savepoint():
+        pass
+
+
 def test_misuse_is_told_apart(database: Database) -> None:
     with database.transaction(ALICE) as tx:
         tx.insert(THINGS, id="t-1")
@@ -245,7 +260,7 @@ def test_run_repeats_what_came_in_between(database: Database) -> None:
     barrier = threading.Barrier(2, timeout=10)
     runs: list[int] = []
 
-    def add() -> None:
+    def add(name: str) -> None:
         first = True
 
         def work(tx: object) -> None:
@@ -256,11 +271,11 @@ def test_run_repeats_what_came_in_between(database: Database) -> None:
             if first and database.kind == "postgresql":
                 first = False
                 barrier.wait()
-            tx.insert(PLACES, id=f"p-{threading.get_ident()}", size=total + 1)  # type: ignore[attr-defined]
+            tx.insert(PLACES, id=name, size=total + 1)  # type: ignore[attr-defined]
 
         database.run(work)
 
-    threads = [threading.Thread(target=add) for _ in range(2)]
+    threads = [threading.Thread(target=add, args=(name,)) for name in ("p-1", "p-2")]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from .clock import Clock
 from .engine import Engine, open_engine
-from .errors import Conflict, StoreUnavailable, translate
+from .errors import Conflict, Misuse, StoreUnavailable, translate
 from .nudges import Nudges
 from .transaction import Actor, Tx, Work, write_journal
 
@@ -159,6 +159,7 @@ class _Writing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         database, work = self._database, self._work
         engine, session = database.engine, work.session
+        work.over = True
         try:
             if error is not None:
                 engine.rollback(session)
@@ -172,8 +173,12 @@ class _Writing:
     @staticmethod
     def _commit(engine: Engine, work: Work, database: Database) -> None:
         try:
-            if work.failed:
-                raise Conflict("a statement of the transaction had failed, so it was not committed")
+            if isinstance(work.failed, Conflict):
+                raise work.failed
+            if work.failed is not None:
+                raise Misuse(
+                    "a statement had failed, so nothing was committed: what may fail belongs into a savepoint"
+                ) from work.failed
             if work.entries:
                 work.topics.add(JOURNAL_TOPIC)
                 write_journal(work)
@@ -192,7 +197,7 @@ class _Writing:
 
 
 class _Reading:
-    __slots__ = ("_account_id", "_database", "_session")
+    __slots__ = ("_account_id", "_database", "_work")
 
     def __init__(self, database: Database, account_id: str | None) -> None:
         self._database = database
@@ -201,13 +206,15 @@ class _Reading:
     def __enter__(self) -> Tx:
         database = self._database
         try:
-            self._session = database.engine.begin_read()
+            session = database.engine.begin_read()
         except StoreUnavailable as error:
             database._failed(error)
             raise
-        return Tx(Work(database.engine, self._session, database.clock.now(), None, False), self._account_id)
+        self._work = Work(database.engine, session, database.clock.now(), None, False)
+        return Tx(self._work, self._account_id)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        self._database.engine.rollback(self._session)
+        self._work.over = True
+        self._database.engine.rollback(self._work.session)
         if error is not None:
             self._database._failed(error)

@@ -278,9 +278,8 @@ class PostgresqlEngine(Engine):
     def begin_write(self, durable: bool, serializable: bool) -> Session:
         if getattr(self._open, "writing", False):
             raise Misuse("a transaction is open in this thread already")
-        session = self.begin("BEGIN ISOLATION LEVEL SERIALIZABLE" if serializable else "BEGIN ISOLATION LEVEL READ COMMITTED")
-        if not durable:
-            session.command("SET LOCAL synchronous_commit = off")
+        level = "SERIALIZABLE" if serializable else "READ COMMITTED"
+        session = self.begin(f"BEGIN ISOLATION LEVEL {level}" + ("" if durable else "; SET LOCAL synchronous_commit = off"))
         self._open.writing = True
         return session
 

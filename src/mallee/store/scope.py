@@ -23,6 +23,9 @@ from .errors import Misuse, ScopeViolation
 from .tables import ACCOUNT, metadata
 
 PARAMETER = "scope_account"
+SHARE = "0.1"
+"""What share of a table SQLite shall expect to be one account's. It has no statistics, and would rather walk all rows of the account
+than those of the parent that a join asks for: it takes every equality for equally rare."""
 _HARMLESS_LITERAL = re.compile(r"[\w.]*\*?|'[^']*'")
 
 
@@ -62,8 +65,10 @@ class Guard:
             return text
         itself: Any = self
         name = itself.preparer.quote(table.name)
-        condition = itself.process(_account_parameter())
-        text = f"(SELECT * FROM {name} WHERE {name}.{ACCOUNT} = {condition})"
+        condition = f"{name}.{ACCOUNT} = {itself.process(_account_parameter())}"
+        if itself.dialect.name == "sqlite":
+            condition = f"likelihood({condition}, {SHARE})"
+        text = f"(SELECT * FROM {name} WHERE {condition})"
         enclosing = kw.get("enclosing_alias")
         if enclosing is not None and enclosing.element is table:
             return text  # the alias writes its own name
@@ -85,14 +90,14 @@ class Guard:
         if self.scoped and _owned(statement.table):
             if not isinstance(statement, Own) and ACCOUNT in _assigned(statement, self):
                 raise ScopeViolation(f"{statement.table.name}: a row cannot be moved to another account")
-            statement = statement.where(statement.table.c[ACCOUNT] == _account_parameter())
+            statement = statement.where(self._condition(statement))
         compiler: Any = super()
         return str(compiler.visit_update(statement, *args, **kw))
 
     def visit_delete(self, statement: Any, *args: Any, **kw: Any) -> str:
         self._check_target(statement)
         if self.scoped and _owned(statement.table):
-            statement = statement.where(statement.table.c[ACCOUNT] == _account_parameter())
+            statement = statement.where(self._condition(statement))
         compiler: Any = super()
         return str(compiler.visit_delete(statement, *args, **kw))
 
@@ -107,6 +112,11 @@ class Guard:
 
     def visit_tstring(self, clause: Any, *args: Any, **kw: Any) -> str:
         raise Misuse("a tstring is raw SQL, which no transaction takes")
+
+    def _condition(self, statement: Any) -> Any:
+        itself: Any = self
+        condition = statement.table.c[ACCOUNT] == _account_parameter()
+        return sa.func.likelihood(condition, sa.literal_column(SHARE)) if itself.dialect.name == "sqlite" else condition
 
     def _check_target(self, statement: Any) -> None:
         table = statement.table

@@ -109,7 +109,7 @@ def shape(table: sa.Table) -> Shape:
 class Work:
     """What the views of one transaction share."""
 
-    __slots__ = ("actor", "after", "depth", "engine", "entries", "failed", "now", "session", "topics", "writable")
+    __slots__ = ("actor", "after", "depth", "engine", "entries", "failed", "now", "over", "session", "topics", "writable")
 
     def __init__(self, engine: Engine, session: Session, now: datetime, actor: Actor | None, writable: bool) -> None:
         self.engine = engine
@@ -120,7 +120,8 @@ class Work:
         self.entries: list[dict[str, Any]] = []
         self.topics: set[str] = set()
         self.after: list[Callable[[], None]] = []
-        self.failed = False
+        self.failed: BaseException | None = None
+        self.over = False
         self.depth = 0
 
 
@@ -316,18 +317,22 @@ class Tx:
         """Executes as it is: own inserts need no scope, own updates and deletes get it here when they lack it."""
         if self._scope and isinstance(statement, (OwnUpdate, OwnDelete)):
             params = params | self._scope
+        if self._work.over:
+            raise Misuse("the transaction is over")  # and its connection may be another's by now
         try:
             return self._connection.execute(statement, params)
         except DBAPIError as error:
-            self._work.failed = True
-            raise translate(error) from error
+            named = self._work.failed = translate(error)
+            raise named from error
 
     def _command(self, sql: str) -> None:
+        if self._work.over:
+            raise Misuse("the transaction is over")
         try:
             self._work.session.command(sql)
         except Exception as error:
-            self._work.failed = True
-            raise translate(error) from error
+            named = self._work.failed = translate(error)
+            raise named from error
 
     def _fill(self, found: Shape, values: dict[str, Any]) -> dict[str, Any]:
         self._must_write()
