@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -42,11 +43,9 @@ def key(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-@pytest.fixture
-def cloud(tmp_path: Path, image: starter.StarterImage, key: Path) -> Iterator[Cloud]:
-    home = tmp_path / "home"
-    home.mkdir()
-    (home / "node").mkdir()
+@contextlib.contextmanager
+def a_cloud(home: Path, image: starter.StarterImage, key: Path) -> Iterator[Cloud]:
+    (home / "node").mkdir(parents=True)
     (home / "node/id").write_text("node-1")
     tag = settings.load(home).tag
     made = Cloud(home, image, key.with_suffix(".pub").read_text().strip(), tag)
@@ -56,6 +55,19 @@ def cloud(tmp_path: Path, image: starter.StarterImage, key: Path) -> Iterator[Cl
     teardown(home, files=True)
     made.vanish()
     assert leftovers(home, tag) == []
+
+
+@pytest.fixture
+def cloud(tmp_path: Path, image: starter.StarterImage, key: Path) -> Iterator[Cloud]:
+    with a_cloud(tmp_path / "home", image, key) as made:
+        yield made
+
+
+@pytest.fixture
+def neighbour(tmp_path: Path, image: starter.StarterImage, key: Path) -> Iterator[Cloud]:
+    """Another cloud on the same machine."""
+    with a_cloud(tmp_path / "neighbour", image, key) as made:
+        yield made
 
 
 def leftovers(home: Path, tag: str) -> list[str]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mallee.node.teardown import teardown
+from mallee.node.teardown import AgentRuns, teardown
 from tests.node.cloud import Cloud
 
 pytestmark = pytest.mark.node
@@ -119,3 +119,21 @@ def test_the_machine_goes_down_and_comes_back(cloud: Cloud, key: Path) -> None:
     cloud.ready(guest)
     seen = cloud.wait_guest(quiet, lambda seen: True)
     assert (seen.state, seen.stopped_by) == ("off", "guest")
+
+
+def test_clouds_live_side_by_side(cloud: Cloud, neighbour: Cloud, key: Path) -> None:
+    there = Path("/run/libvirt").exists()
+    for each in (cloud, neighbour):
+        each.start_node()
+        each.want(each.guest(1))
+    for each in (cloud, neighbour):
+        each.ready(each.document.guests[0], 90)
+    with pytest.raises(AgentRuns):
+        teardown(cloud.home, files=True)
+    cloud.kill_node()
+    teardown(cloud.home, files=True)
+    first, second = neighbour.document.guests[0], neighbour.guest(2)
+    neighbour.want(first, second)
+    neighbour.ready(second, 90)
+    assert neighbour.ssh(first, key, "echo well").strip() == "well"
+    assert Path("/run/libvirt").exists() == there

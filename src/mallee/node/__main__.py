@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import fcntl
 import gc
 import logging
 import logging.handlers
@@ -16,7 +15,7 @@ from pathlib import Path
 from mallee.fabric.client import SocketTransport
 from mallee.node.agent import Agent
 from mallee.node.control import Control
-from mallee.node.settings import config_of
+from mallee.node.settings import config_of, only_one
 
 log = logging.getLogger("mallee.node")
 
@@ -29,7 +28,7 @@ def main() -> int:
         print("mallee: the node agent needs root: use sudo", file=sys.stderr)
         return 1
     _log_to(home / "log/node.log")
-    lock = _only_one(home / "run/node.lock")
+    lock = only_one(home)
     if lock is None:
         print("mallee: another node agent of this cloud is running", file=sys.stderr)
         return 1
@@ -55,18 +54,6 @@ def _log_to(path: Path) -> None:
     handler = logging.handlers.RotatingFileHandler(path, maxBytes=8 << 20, backupCount=2)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logging.basicConfig(level=os.environ.get("MALLEE_LOG_LEVEL", "INFO"), handlers=[handler])
-
-
-def _only_one(path: Path) -> int | None:
-    """Holds for as long as the process lives, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        os.close(lock)
-        return None
-    return lock
 
 
 if __name__ == "__main__":

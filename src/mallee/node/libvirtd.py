@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 BINARY = Path("/usr/sbin/libvirtd")
 PLACES = {
-    "run": "/run/libvirt",
     "lib": "/var/lib/libvirt",
     "cache": "/var/cache/libvirt",
     "log": "/var/log/libvirt",
@@ -47,12 +46,15 @@ RUN_MIB = 64
 _DEFAULT_USER = "libvirt-qemu"
 _START_TIMEOUT = 60.0
 
-# Arguments: the node's libvirt directory, then place=target pairs. libvirtd refuses to start where the user that Debian compiled in as its default
-# does not exist, so it sees a user database that has one. /dev/kvm gets a node of our own, because guests run as a uid that is in no group.
+# Arguments: the node's libvirt directory, then place=target pairs. /run is a new one altogether: to make and remove
+# /run/libvirt on the machine would take the place from under the mounts of another cloud's daemon. libvirtd refuses to
+# start where the user that Debian compiled in as its default does not exist, so it sees a user database that has one.
+# /dev/kvm gets a node of our own, because guests run as a uid that is in no group.
 _LAUNCH = """
 set -e
 base=$1; shift
 mount --make-rprivate /
+exec 9< "$base/run"
 for pair in "$@"; do mkdir -p "${pair#*=}"; mount --bind "$base/${pair%%=*}" "${pair#*=}"; done
 for name in $SHARED; do mkdir -p "$SHOWN/$name"; mount --bind "$base/../$name" "$SHOWN/$name"; done
 for file in passwd group; do mount --bind "$base/$file" "/etc/$file"; done
@@ -71,6 +73,10 @@ mount --rbind /sys/fs/cgroup "$base/cgroup"
 mount -t sysfs sysfs /sys
 mount --rbind "$base/cgroup" /sys/fs/cgroup
 umount -l "$base/cgroup"
+mount -t tmpfs -o size=1m,mode=755 own /run
+mkdir /run/libvirt
+mount --bind /proc/self/fd/9 /run/libvirt
+exec 9<&-
 exec "$LIBVIRTD" --config /etc/libvirt/libvirtd.conf --pid-file /run/libvirt/libvirtd.pid
 """
 
@@ -187,7 +193,7 @@ class Daemon:
             raise DaemonError(f"A memory filesystem could not be mounted at {directory}: {done.stderr.strip()}")
 
     def _configure(self) -> None:
-        for place in (*PLACES, "dev"):
+        for place in (*PLACES, "run", "dev"):
             (self.base / place).mkdir(parents=True, exist_ok=True)
         # As /run is: gone with the machine's boot, like the guests it speaks of. On a disk, libvirt's many synchronous writes cost each launch 0.5 s.
         self._mount_memory(self.base / "run", RUN_MIB)
@@ -276,8 +282,6 @@ class Daemon:
             if os.path.ismount(place):
                 subprocess.run(["umount", "--lazy", str(place)], check=False, capture_output=True)
         shutil.rmtree(self.base, ignore_errors=True)
-        with contextlib.suppress(OSError):
-            os.rmdir(PLACES["run"])  # made by us if it is empty; one that is in use is not
 
     @contextlib.contextmanager
     def _alone(self) -> Iterator[None]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 from pathlib import Path
 
@@ -36,3 +38,19 @@ def _node_id(directory: Path) -> str:
         made = f"node-{secrets.token_hex(9)[:17]}"
         write_whole(path, made)
         return made
+
+
+def only_one(home: Path) -> int | None:
+    """The right to act for the node of the cloud in ``home``, as a descriptor to keep open; ``None``: another process has it.
+
+    It ends with the process, however that ends.
+    """
+    path = home / "run/node.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = os.open(path, os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock

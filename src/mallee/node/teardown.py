@@ -1,7 +1,7 @@
 """Stops what runs of a cloud on this host, and, when its files go as well, leaves the host as it was.
 
 Works without the agent and without libvirtd, from any state, as often as one likes: what is there is found by the
-cloud's tag. The agent must not run.
+cloud's tag.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from mallee.node import record
@@ -21,7 +21,7 @@ from mallee.node.inventory import processes_in
 from mallee.node.libvirtd import Daemon, end
 from mallee.node.limits import Limits
 from mallee.node.network import Networks, node_namespace
-from mallee.node.settings import config_of
+from mallee.node.settings import config_of, only_one
 
 PATIENCE = 20.0  # seconds that guests get to shut themselves down, all together
 _OWN = ("images", "guests", "consoles", "libvirt")
@@ -30,6 +30,11 @@ _OWN = ("images", "guests", "consoles", "libvirt")
 def teardown(home: Path, files: bool, say: Callable[[str], None] = lambda text: None, patience: float = PATIENCE) -> None:
     """``home`` is the cloud's. Without ``files`` guests are shut down and start again with the next ``up``; with them nothing remains."""
     config = config_of(home)
+    with _no_agent(home):
+        _teardown(config, files, say, patience)
+
+
+def _teardown(config: NodeConfig, files: bool, say: Callable[[str], None], patience: float) -> None:
     guests = _guests(config)
     if guests and not files:
         say(f"asking {len(guests)} guests to shut down")
@@ -45,6 +50,23 @@ def teardown(home: Path, files: bool, say: Callable[[str], None] = lambda text: 
         for name in _OWN:
             shutil.rmtree(config.home / name, ignore_errors=True)
         shutil.rmtree(config.home, ignore_errors=True)
+
+
+class AgentRuns(Exception):
+    """The agent would make again what is taken down."""
+
+
+@contextlib.contextmanager
+def _no_agent(home: Path) -> Iterator[None]:
+    limit = time.monotonic() + 10.0
+    while (lock := only_one(home)) is None:
+        if time.monotonic() > limit:
+            raise AgentRuns(f"The node agent of {home} is running; stop it first (./mallee down does).")
+        time.sleep(0.1)
+    try:
+        yield
+    finally:
+        os.close(lock)
 
 
 def _guests(config: NodeConfig) -> list[str]:
