@@ -21,6 +21,7 @@ import json
 import logging
 import os
 import resource
+import shutil
 import signal
 import socket
 import ssl
@@ -52,6 +53,7 @@ log = logging.getLogger("mallee.cloud")
 
 RENEWAL_CHECK = 12 * 3600.0
 OPEN_FILES = 65536
+ROOM = 4 * 1024 * 1024  # bytes without which a database cannot even be opened
 
 
 class CannotStart(Exception):
@@ -145,6 +147,8 @@ def prepare(settings: Settings) -> bool:
     from mallee.store import migrate
 
     changed = _folders(settings)
+    if shutil.disk_usage(settings.cloud).free < ROOM:
+        raise CannotStart(f"The disk that holds {settings.cloud} is full: free space on it and start again.")
     os.umask(0o077)
     with _as_owner(settings):
         missing = not (settings.cloud / vault.FILE).exists()
@@ -197,13 +201,14 @@ def _folders(settings: Settings) -> bool:
 
 
 def _hand_over(folder: Path, uid: int) -> None:
-    """Make everything below ``folder`` the cloud's; symbolic links are not followed."""
-    if folder.stat().st_uid == uid and all(each.lstat().st_uid == uid for each in folder.iterdir()):
+    """Make everything below ``folder`` the cloud's; symbolic links are not followed. Two levels show whether there is
+    anything to do: what root puts there, an image or a restored copy, is no deeper."""
+    near = [folder, *folder.iterdir(), *(each for part in folder.iterdir() if part.is_dir() for each in part.iterdir())]
+    if all(each.lstat().st_uid == uid for each in near):
         return
     for where, folders, files in os.walk(folder):
-        os.chown(where, uid, uid)
-        for name in [*folders, *files]:
-            os.lchown(os.path.join(where, name), uid, uid)
+        for name in [".", *folders, *files]:
+            os.chown(os.path.join(where, name), uid, uid, follow_symlinks=False)
 
 
 @contextmanager

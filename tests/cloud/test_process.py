@@ -14,6 +14,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ import pytest
 
 from mallee.settings import Settings, load, save
 from tests.clouds import free_ports
+from tests.postgresql import Server
 
 SOURCE = Path(__file__).resolve().parents[2]
 
@@ -189,6 +191,75 @@ def test_a_database_that_is_not_there(home: Path) -> None:
     cloud = Cloud(home, port=port, database_url=f"postgresql://nobody@127.0.0.1:{port + 3}/none")
     said = cloud.refusal()
     assert said.startswith("mallee cloud: The database does not answer") and "\n" not in said and "database_url" in said
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    done = subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size},mode=755", "tmpfs", str(folder)], check=False)
+    if done.returncode:
+        pytest.skip("a small disk cannot be mounted here")
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", str(folder)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_is_full_at_the_start(home: Path) -> None:
+    with small_disk(home, "64k"):
+        said = Cloud(home, port=free_ports()).refusal()
+        assert said.startswith("mallee cloud: The disk") and "full" in said and "\n" not in said
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_fills_up_and_is_freed(home: Path) -> None:
+    """Writes are answered with Unavailable, reads go on, and all is well when there is room again."""
+    from botocore.exceptions import ClientError
+
+    with small_disk(home, "8m"):
+        cloud = Cloud(home, port=free_ports())
+        cloud.up()
+        ec2 = cloud.client("ec2")
+        ec2.create_key_pair(KeyName="before", KeyType="ed25519")
+        filler = home / "cloud" / "filler"
+        with suppress(OSError), open(filler, "wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        with pytest.raises(ClientError) as caught:
+            for number in range(200):
+                ec2.create_key_pair(KeyName=f"during-{number}", KeyType="ed25519")
+        assert caught.value.response["Error"]["Code"] == "Unavailable"
+        assert caught.value.response["ResponseMetadata"]["HTTPStatusCode"] == 503
+        assert "before" in {pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]}
+        filler.unlink()
+        ec2.create_key_pair(KeyName="after", KeyType="ed25519")
+        assert cloud.stop() == 0
+
+
+def test_postgresql_that_goes_away_and_comes_back(home: Path, postgresql_server: Server) -> None:
+    from botocore.exceptions import ClientError
+
+    url = postgresql_server.create("process")
+    postgresql_server.home.chmod(0o755)
+    cloud = Cloud(home, port=free_ports(), database_url=url)
+    cloud.up()
+    assert json.loads(cloud.get("/health")[1])["database"] == "postgresql"
+    ec2 = cloud.client("ec2")
+    ec2.create_key_pair(KeyName="before", KeyType="ed25519")
+    try:
+        postgresql_server.halt()
+        status, body = cloud.get("/health")
+        assert status == 503 and "database_url" in json.loads(body)["remedy"]
+        with pytest.raises(ClientError) as caught:
+            ec2.describe_key_pairs()
+        assert caught.value.response["Error"]["Code"] == "Unavailable"
+        assert b"mallee_database_up 0" in cloud.get("/metrics", cloud.settings.metrics_port)[1]
+    finally:
+        postgresql_server.resume()
+    assert [pair["KeyName"] for pair in ec2.describe_key_pairs()["KeyPairs"]] == ["before"]
+    assert cloud.get("/health")[0] == 200
+    assert cloud.stop() == 0
 
 
 def test_a_master_key_that_is_gone(cloud: Cloud) -> None:
