@@ -400,17 +400,30 @@ class Process:
         log.info("stopped")
 
     async def _renew(self) -> None:
-        """A certificate that is about to end is replaced without a restart."""
-        assert self.context is not None
+        """Twice a day: the certificate that is about to end is replaced without a restart, and one that has ended is a
+        fault."""
         loop = asyncio.get_running_loop()
         while True:
+            await loop.run_in_executor(None, self._look_at_certificate)
             await asyncio.sleep(RENEWAL_CHECK)
-            try:
-                given = bool(self.settings.tls_certificate)
-                if given or await loop.run_in_executor(None, tls.ensure, self.settings):
-                    tls.load(self.context, self.settings)
-            except tls.CertificateError as problem:
-                log.error("%s", problem)
+
+    def _look_at_certificate(self) -> None:
+        from mallee.durable import faults
+
+        assert self.context is not None
+        settings = self.settings
+        try:
+            if settings.tls_certificate or tls.ensure(settings):
+                tls.load(self.context, settings)
+            end = tls.ends(settings)
+            file = settings.tls_certificate or str(settings.cloud / "tls" / "cert.pem")
+            with self.database.transaction() as tx:
+                if end <= tx.now:
+                    faults.raise_(tx, "certificate-expired", "cloud", file=file, ended=end.isoformat())
+                else:
+                    faults.clear(tx, "certificate-expired", "cloud")
+        except (tls.CertificateError, StoreUnavailable) as problem:
+            log.error("%s", problem)
 
     def close(self) -> None:
         self.database.close()

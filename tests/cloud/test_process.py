@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import http.client
 import json
 import os
@@ -269,6 +270,23 @@ def test_a_master_key_that_is_gone(cloud: Cloud) -> None:
     key.rename(key.with_name("elsewhere"))
     said = cloud.refusal()
     assert said.startswith(f"mallee cloud: The master key {key} is missing") and not key.exists()
+
+
+def test_a_certificate_that_has_ended_is_a_fault(cloud: Cloud, home: Path) -> None:
+    import datetime
+
+    from mallee.http import tls
+
+    folder = home.parent / "own"
+    tls.issue(folder, ["localhost"], datetime.datetime.now(datetime.UTC) - datetime.timedelta(days=500))
+    (folder / "key.pem").chmod(0o644)
+    save(dataclasses.replace(cloud.settings, tls_certificate=str(folder / "cert.pem"), tls_key=str(folder / "key.pem")))
+    cloud.up()
+    until = time.monotonic() + 20
+    while b'mallee_faults_open{code="certificate-expired"} 1' not in cloud.get("/metrics", cloud.settings.metrics_port)[1]:
+        assert time.monotonic() < until
+        time.sleep(0.1)
+    assert cloud.stop() == 0
 
 
 def test_settings_that_cannot_work(cloud: Cloud) -> None:

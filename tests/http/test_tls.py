@@ -87,9 +87,13 @@ def test_the_operator_s_own(tmp_path: Path) -> None:
     settings = made(tmp_path / "home", **given)
     assert not tls.ensure(settings) and not (settings.cloud / "tls").exists()
     tls.context(settings)
+    assert tls.ends(settings) - NOW > datetime.timedelta(days=396)
     (tmp_path / "key.pem").write_text("nonsense")
     with pytest.raises(tls.CertificateError, match="cannot be used"):
         tls.context(settings)
+    (tmp_path / "cert.pem").write_text("nonsense")
+    with pytest.raises(tls.CertificateError, match="cannot be read"):
+        tls.ends(settings)
 
 
 def test_a_running_listener_takes_the_new_one(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mallee import settings as module
@@ -101,6 +101,7 @@ _CHANGES: dict[str, st.SearchStrategy[Any]] = {
 }
 
 
+@settings(deadline=None)
 @given(st.fixed_dictionaries({}, optional=_CHANGES))
 def test_what_is_written_is_read(tmp_path_factory: pytest.TempPathFactory, chosen: dict[str, Any]) -> None:
     made = Settings(home=tmp_path_factory.mktemp("home"), **chosen)

@@ -100,7 +100,8 @@ class Api:
             answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
             if not body.drained:
                 answer.headers.append((b"connection", b"close"))
-        answer.headers.append((b"content-length", b"%d" % len(answer.body)))
+        if not any(name == b"content-length" for name, _ in answer.headers):  # HEAD tells the length of what it leaves out
+            answer.headers.append((b"content-length", b"%d" % len(answer.body)))
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
         self._account(request, answer, request_id, client, time.perf_counter() - began)

@@ -7,6 +7,7 @@ get their answer and are closed after it, and only what is not done after the gr
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import ssl
 from collections.abc import Callable
@@ -17,6 +18,8 @@ from uvicorn.config import Config
 from mallee.http.protocol import Connection, Limits, State
 
 BACKLOG = 1024
+
+logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every client that does not speak HTTP
 
 
 class PortTaken(Exception):

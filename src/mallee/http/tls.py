@@ -83,6 +83,16 @@ def load(into: ssl.SSLContext, settings: Settings) -> None:
         raise CertificateError(f"The TLS certificate {certificate} with the key {key} cannot be used: {reason}.") from None
 
 
+def ends(settings: Settings) -> datetime.datetime:
+    """When the certificate that is in use ends. It is read in a process of its own."""
+    file = settings.tls_certificate or str(settings.cloud / "tls" / "cert.pem")
+    command = [sys.executable, "-m", "mallee.http.tls", "--ends", file]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    if done.returncode:
+        raise CertificateError(f"The TLS certificate {file} cannot be read.")
+    return datetime.datetime.fromisoformat(done.stdout.strip())
+
+
 # ---------------------------------------------------------------------------------------------------------------- issuing
 
 
@@ -210,5 +220,14 @@ def _put(path: Path, data: bytes, mode: int) -> None:
         partial.unlink(missing_ok=True)
 
 
+def _print_end(file: str) -> None:
+    from cryptography import x509
+
+    print(x509.load_pem_x509_certificate(Path(file).read_bytes()).not_valid_after_utc.isoformat())
+
+
 if __name__ == "__main__":
-    issue(Path(sys.argv[1]), sys.argv[2:])
+    if sys.argv[1] == "--ends":
+        _print_end(sys.argv[2])
+    else:
+        issue(Path(sys.argv[1]), sys.argv[2:])
