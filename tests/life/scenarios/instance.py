@@ -11,15 +11,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
 from mallee.compute import records
 from mallee.compute.life import InstanceLife
-from mallee.durable import Runner, job_of
+from mallee.durable import Runner, faults, job_of
 from mallee.durable.records import FAULTS, JOBS, SIGNALS
 from mallee.network.records import interface_groups, interfaces, public_leases
 from mallee.nodes.records import GUEST_REPORTS, PLACEMENTS, guest_report
-from mallee.store import Database, ManualClock, Tx, schema
+from mallee.store import Database, ManualClock, Tx, journal, schema
 from tests.cloud.harness import TestCloud
 from tests.life.harness import Scenario
 
@@ -35,6 +35,12 @@ HELD = (
     public_leases,
     SIGNALS,
     FAULTS,
+)
+PORTS = select(interfaces.c.online, interfaces.c.public_ip.is_not(None)).order_by(interfaces.c.id)
+CHANGES = (
+    select(journal.c.after)
+    .where(journal.c.kind == bindparam("kind"), journal.c.resource_id == bindparam("id"), journal.c.after.is_not(None))
+    .order_by(journal.c.seq)
 )
 
 
@@ -143,6 +149,8 @@ class InstanceStage:
 
     scenario: InstanceScenario
     script: tuple[Callable[[InstanceScenario], Any], ...]
+    asked: dict[str, Any] = field(default_factory=dict)
+    trouble: str = ""
     world: Any = None
     done: int = field(default=0)
 
@@ -150,8 +158,10 @@ class InstanceStage:
         """The node of the last life is gone, and another is in its place."""
         cloud = self.scenario.cloud
         old = cloud.simulators.pop()
-        cloud.add_node(old.node_id, old.zone)
-        self.scenario.create()
+        node = cloud.add_node(old.node_id, old.zone)
+        if self.trouble:
+            node.arm(self.trouble)
+        self.scenario.create(**self.asked)
 
     def begin(self, tx: Tx) -> str:
         return self.scenario.id
@@ -170,23 +180,57 @@ class InstanceStage:
     def settled(self, tx: Tx) -> Any:
         row = records.instance(tx, self.scenario.id)
         report = guest_report(tx, self.scenario.id)
-        return {
+        found = {
             "state": row.state if row else None,
             "held": {table.name: tx.value(select(func.count()).select_from(table)) for table in HELD},
             "guest": report.state if report else None,
+            "on the node": [guest.state for guest in self.scenario.cloud.simulators[0].guests().values()],
+            "faults": [fault.code for fault in faults.open_(tx)],
         }
+        if row is None or row.state == "terminated":
+            return found  # how far it had come does not matter any more
+        assert report is not None
+        wished = (row.power, row.revision, row.reboots, row.force_off, row.has_run, row.reason_code, row.reason)
+        seen = (report.revision, report.reboots, report.stopped_by)
+        ports = [tuple(port) for port in tx.all(PORTS)]
+        return found | {"wished": wished, "seen": seen, "ports": ports, "told": self._told(tx)}
+
+    def _told(self, tx: Tx) -> list[str]:
+        """The states that the user was shown, in order: none twice, none left out."""
+        entries = tx.all(CHANGES, kind=records.INSTANCES.name, id=self.scenario.id)
+        return [entry.after["state"] for entry in entries if "state" in entry.after]
 
 
-def _stage(*script: Callable[[InstanceScenario], Any]) -> Callable[[Path, Database, ManualClock], Callable[[], InstanceStage]]:
+def _stage(
+    *script: Callable[[InstanceScenario], Any], trouble: str = "", **asked: Any
+) -> Callable[[Path, Database, ManualClock], Callable[[], InstanceStage]]:
     def prepare(home: Path, database: Database, clock: ManualClock) -> Callable[[], InstanceStage]:
         scenario = InstanceScenario(home, database, clock)
-        return lambda: InstanceStage(scenario, script)
+        return lambda: InstanceStage(scenario, script, asked, trouble)
 
     return prepare
+
+
+def _reboot(it: InstanceScenario) -> None:
+    it.ec2.reboot_instances(InstanceIds=[it.id])
+
+
+def _shut_itself_down(it: InstanceScenario) -> None:
+    it.cloud.simulators[0].shut_down(it.id)
+
+
+def _crash(it: InstanceScenario) -> None:
+    it.cloud.simulators[0].crash(it.id)
 
 
 SCENARIOS = (
     Scenario(InstanceLife, _stage(), "instance-runs"),
     Scenario(InstanceLife, _stage(InstanceScenario._stop, InstanceScenario._start), "instance-stops-and-starts"),
-    Scenario(InstanceLife, _stage(lambda it: it.cloud.simulators[0].crash(it.id)), "instance-crashes"),
+    Scenario(InstanceLife, _stage(_crash), "instance-crashes"),
+    Scenario(InstanceLife, _stage(_reboot, _shut_itself_down), "instance-reboots-and-shuts-itself-down"),
+    Scenario(
+        InstanceLife, _stage(_shut_itself_down, InstanceInitiatedShutdownBehavior="terminate"), "instance-terminates-itself"
+    ),
+    Scenario(InstanceLife, _stage(InstanceScenario._terminate), "instance-is-terminated"),
+    Scenario(InstanceLife, _stage(trouble="image-corrupt"), "instance-cannot-start"),
 )
