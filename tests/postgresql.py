@@ -16,6 +16,7 @@ from pathlib import Path
 import psycopg
 from psycopg import sql
 
+PREFIX = "mallee-pg-"
 OPTIONS = {
     "listen_addresses": "",
     "fsync": "off",
@@ -44,7 +45,10 @@ class Server:
     def __init__(self, folder: Path) -> None:
         self._binaries = folder
         self._user = self._unprivileged()
-        self.home = Path(tempfile.mkdtemp(prefix="mallee-pg-", dir="/tmp"))  # pytest's own folders are closed to other users
+        _sweep()
+        self.home = Path(
+            tempfile.mkdtemp(prefix=f"{PREFIX}{os.getpid()}-", dir="/tmp")
+        )  # pytest's own folders are closed to other users
         try:
             self._start()
         except BaseException:
@@ -139,6 +143,14 @@ class Server:
         self._process.send_signal(signal.SIGQUIT)  # at once: nothing here is worth a checkpoint
         self._process.wait(timeout=30)
         shutil.rmtree(self.home, ignore_errors=True)
+
+
+def _sweep() -> None:
+    """Removes what killed test runs have left."""
+    for left in Path("/tmp").glob(f"{PREFIX}*"):
+        owner = left.name.removeprefix(PREFIX).partition("-")[0]
+        if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def _die_with_parent() -> None:
