@@ -82,8 +82,8 @@ def free_ports(count: int = 3) -> int:
 @contextmanager
 def cloud(home: Path, *options: str) -> Iterator[Cloud]:
     """`mallee up` with the options, `mallee down --destroy` afterwards."""
-    mallee(home, "up", "--port", str(free_ports()), "--host", "127.0.0.1", *options)
     try:
+        mallee(home, "up", "--port", str(free_ports()), "--host", "127.0.0.1", *options)
         lines = mallee(home, "env").stdout
         yield Cloud(home, dict(re.findall(r"^export (\w+)='?([^'\n]*)'?$", lines, re.M)))
     finally:

@@ -8,47 +8,29 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import json
 import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 from mallee.fabric.document import Boot, Desired, Group, Guest, Metadata, Network, Port, Rule, Subnet
 from mallee.node.config import NodeConfig
 from mallee.node.network import Networks, port_link
 from mallee.node.network.namespaces import Namespace, router_namespace
+from mallee.node.starter import StarterImage
 
 READY = b"mallee-ready"
 VPC, SUBNET, GROUP = "vpc-00000000000000ba1", "subnet-00000000000000ba1", "sg-00000000000000ba1"
-POLL = 0.005
+POLL = 0.01
 KEY = "ssh-ed25519 " + base64.b64encode(b"\0\0\0\x0bssh-ed25519\0\0\0\x20" + bytes(32)).decode() + " bare"
-
-
-@dataclass(frozen=True, slots=True)
-class Image:
-    kernel: Path
-    ramdisk: Path
-    root: Path
-    command_line: str
-
-
-def starter_image(home: Path) -> Image:
-    """The starter image of the cloud in ``home``, as its blobs."""
-    manifest = json.loads((home / "cloud/images/mallee-starter.json").read_text())
-    kernel, ramdisk, root = (
-        home / "cloud/blobs" / manifest[part]["digest"].removeprefix("sha256:") for part in ("kernel", "ramdisk", "root")
-    )
-    return Image(kernel, ramdisk, root, manifest["command_line"])
 
 
 class Bare:
     """``count`` guests of ``memory_mib`` and one processor each, that can be booted any number of times."""
 
-    def __init__(self, home: Path, image: Image, memory_mib: int, count: int) -> None:
+    def __init__(self, home: Path, image: StarterImage, memory_mib: int, count: int) -> None:
         self.home, self.image, self.memory_mib = home, image, memory_mib
         tag = hashlib.sha1(str(home).encode()).hexdigest()[:4]
         pool = f"100.{64 + int(tag[:2], 16) % 64}.{int(tag[2:], 16)}.0/24"
@@ -86,7 +68,7 @@ class Bare:
         console = self.console(port)
         console.unlink(missing_ok=True)
         disk.unlink(missing_ok=True)
-        make = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(self.image.root), "-F", "qcow2", str(disk), "1G"]
+        make = ["qemu-img", "create", "-q", "-f", "qcow2", "-b", str(self.image.root.path), "-F", "qcow2", str(disk), "1G"]
         subprocess.run(make, check=True)
         with self.namespace.inside():
             self.running.append(subprocess.Popen(self._command(port, disk, console), stdin=subprocess.DEVNULL))
@@ -97,7 +79,7 @@ class Bare:
         words += ["-accel", "tcg,tb-size=32", "-m", str(self.memory_mib), "-smp", "1", "-rtc", "base=utc"]
         words += ["-smbios", "type=1,manufacturer=Amazon EC2,product=t2.nano"]
         words += ["-smbios", f"type=2,manufacturer=Amazon EC2,asset={port.guest_id}"]
-        words += ["-kernel", str(image.kernel), "-initrd", str(image.ramdisk), "-append", image.command_line]
+        words += ["-kernel", str(image.kernel.path), "-initrd", str(image.ramdisk.path), "-append", image.command_line]
         words += ["-drive", f"file={disk},format=qcow2,if=none,id=disk0,discard=unmap,detect-zeroes=unmap"]
         words += ["-device", f"virtio-blk-pci,drive=disk0,serial={serial}"]
         words += ["-netdev", f"tap,id=net0,ifname={port_link(port.id)},script=no,downscript=no,vhost=off"]
@@ -144,7 +126,7 @@ def _says_ready(console: Path) -> bool:
 
 
 @contextmanager
-def bare(home: Path, image: Image, memory_mib: int, count: int) -> Iterator[Bare]:
+def bare(home: Path, image: StarterImage, memory_mib: int, count: int) -> Iterator[Bare]:
     guests = Bare(home, image, memory_mib, count)
     try:
         guests.set_up()

@@ -35,32 +35,46 @@ class Target:
 
 
 class Connection:
+    """Kept alive for as long as the server wants; one that closes after each answer is connected to anew, in the time measured."""
+
     def __init__(self, target: Target) -> None:
-        where = urlsplit(target.endpoint)
-        self.socket = socket.create_connection((where.hostname, where.port or 80), timeout=60)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.target = target
+        self.socket: socket.socket | None = None
+
+    def _connected(self) -> socket.socket:
+        if self.socket is None:
+            where = urlsplit(self.target.endpoint)
+            self.socket = socket.create_connection((where.hostname, where.port or 80), timeout=60)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return self.socket
 
     def send(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer."""
-        self.socket.sendall(request)
+        link = self._connected()
+        link.sendall(request)
         got = bytearray()
         while (end := got.find(b"\r\n\r\n")) < 0:
-            got += self._more()
+            got += _more(link)
         head = bytes(got[:end]).lower()
         status = int(head.split(None, 2)[1])
         mark = head.index(b"content-length:") + 15
         length = int(head[mark : (head + b"\r\n").index(b"\r\n", mark)])
         while len(got) < end + 4 + length:
-            got += self._more()
+            got += _more(link)
+        if b"\r\nconnection: close" in head:
+            self.close()
         return status, bytes(got[end + 4 :])
 
-    def _more(self) -> bytes:
-        data = self.socket.recv(1 << 18)
-        assert data, "the server closed the connection"
-        return data
-
     def close(self) -> None:
-        self.socket.close()
+        if self.socket is not None:
+            self.socket.close()
+            self.socket = None
+
+
+def _more(link: socket.socket) -> bytes:
+    data = link.recv(1 << 18)
+    assert data, "the server closed the connection"
+    return data
 
 
 def times(target: Target, requests: Sequence[bytes], seconds: float, most: int = 5000) -> list[float]:

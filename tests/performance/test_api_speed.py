@@ -56,8 +56,8 @@ def launch(target: Target, image: str, count: int) -> None:
 
 
 @pytest.fixture
-def pair(tmp_path: Path) -> Iterator[Pair]:
-    with cloud(tmp_path / "home", "--simulated", "--boot-seconds", "0") as up, moto() as peer:
+def pair(folder: Path) -> Iterator[Pair]:
+    with cloud(folder / "home", "--simulated", "--boot-seconds", "0") as up, moto() as peer:
         ours = target_of(up)
         yield Pair(ours, peer, image_of(ours), image_of(peer))
 
