@@ -36,6 +36,8 @@ HELD = (
     SIGNALS,
     FAULTS,
 )
+STONE = {records.INSTANCES.name, records.LAUNCH_DATA.name, SIGNALS.name}
+"""What stays of an instance while it is shown as terminated."""
 PORTS = select(interfaces.c.online, interfaces.c.public_ip.is_not(None)).order_by(interfaces.c.id)
 CHANGES = (
     select(journal.c.after)
@@ -180,7 +182,7 @@ class InstanceStage:
     def settled(self, tx: Tx) -> Any:
         row = records.instance(tx, self.scenario.id)
         report = guest_report(tx, self.scenario.id)
-        found = {
+        found: dict[str, Any] = {
             "state": row.state if row else None,
             "held": {table.name: tx.value(select(func.count()).select_from(table)) for table in HELD},
             "guest": report.state if report else None,
@@ -188,6 +190,8 @@ class InstanceStage:
             "faults": [fault.code for fault in faults.open_(tx)],
         }
         if row is None or row.state == "terminated":
+            leaked = {name for name, count in found["held"].items() if count} - STONE
+            assert not leaked and not found["on the node"], f"terminated, but there is {leaked or found['on the node']}"
             return found  # how far it had come does not matter any more
         assert report is not None
         wished = (row.power, row.revision, row.reboots, row.force_off, row.has_run, row.reason_code, row.reason)
@@ -231,6 +235,5 @@ SCENARIOS = (
     Scenario(
         InstanceLife, _stage(_shut_itself_down, InstanceInitiatedShutdownBehavior="terminate"), "instance-terminates-itself"
     ),
-    Scenario(InstanceLife, _stage(InstanceScenario._terminate), "instance-is-terminated"),
     Scenario(InstanceLife, _stage(trouble="image-corrupt"), "instance-cannot-start"),
 )
