@@ -7,6 +7,7 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import hypothesis  # noqa: F401  CPython 3.11.2 can fail to import it late, from a traceback's printing
 import pytest
 
 from mallee.store import Database, ManualClock, metadata, schema
