@@ -34,7 +34,7 @@ def processes(home: Path) -> list[Process]:
                 continue
             if (entry / "ns/net").stat().st_ino in namespaces or any(mark in command for mark in marks):
                 found.append(_look(entry, command))
-        except (FileNotFoundError, ProcessLookupError):
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue
     return found
 
