@@ -34,8 +34,7 @@ def runner_of(database: Database, world: Any) -> Runner:
 
 
 def say(database: Database, name: str, job_id: str = "j-1") -> None:
-    with database.transaction() as tx:
-        signal(tx, job_id, name)
+    database.run(lambda tx: signal(tx, job_id, name))
 
 
 def look(database: Database, job_id: str = "j-1") -> bool:

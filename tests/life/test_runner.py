@@ -63,8 +63,7 @@ def job(database: Database, name: str = "j-1") -> Job:
 
 
 def say(database: Database, name: str, to: str = "j-1") -> None:
-    with database.transaction() as tx:
-        signal(tx, to, name)
+    database.run(lambda tx: signal(tx, to, name))  # as API calls do: a worker may be at the job
 
 
 def standing(database: Database) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import threading
+import time
 import warnings
 from typing import Any
 
@@ -64,3 +65,18 @@ def test_closing_while_threads_hold_connections_is_quiet(database: Database, cap
     with pytest.raises(Misuse, match="closed"), database.reading():
         pass
     database.close()
+
+
+def test_a_listener_that_loses_its_server_says_so_in_one_sentence(database: Database, caplog: pytest.LogCaptureFixture) -> None:
+    if database.kind == "sqlite":
+        pytest.skip("SQLite has no server")
+    database.subscribe("topic", lambda: None)
+    assert database._nudges.listening.wait(20)
+    session = database.engine.connect()
+    session.dbapi.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'LISTEN%'")
+    session.close()
+    end = time.monotonic() + 20
+    while not caplog.records and time.monotonic() < end:
+        time.sleep(0.01)
+    (said,) = caplog.records
+    assert said.exc_info is None and "cannot listen for other processes: The database does not answer" in said.getMessage()

@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable
 import sqlalchemy as sa
 
 from .engine import Engine, PostgresqlEngine, Session
-from .errors import StoreUnavailable
+from .errors import StoreUnavailable, translate
 from .tables import nudges
 
 log = logging.getLogger(__name__)
@@ -120,10 +120,11 @@ class Nudges:
             try:
                 session = self._engine.connect()
                 hear(session)
-            except StoreUnavailable as error:
-                log.warning("cannot listen for other processes: %s", error.cause)
-            except Exception:
-                if not self._stop.is_set():
+            except Exception as error:
+                trouble = translate(error)
+                if isinstance(trouble, StoreUnavailable):
+                    log.warning("cannot listen for other processes: %s", trouble.cause)
+                elif not self._stop.is_set():
                     log.warning("listening for other processes failed", exc_info=True)
             finally:
                 self.listening.clear()
