@@ -51,6 +51,7 @@ from mallee.wire import services
 
 log = logging.getLogger("mallee.cloud")
 
+SWITCH = 0.0005  # seconds that a thread may keep the interpreter when others wait
 RENEWAL_CHECK = 12 * 3600.0
 OPEN_FILES = 65536
 ROOM = 4 * 1024 * 1024  # bytes without which a database cannot even be opened
@@ -368,6 +369,8 @@ class Process:
         from mallee.nodes.server import FabricServer
         from mallee.nodes.session import Session
 
+        # Every statement of SQLite lets go of the interpreter; whoever computes meanwhile would keep it for 5 ms each time.
+        sys.setswitchinterval(SWITCH)
         loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
         for number in (signal.SIGTERM, signal.SIGINT):

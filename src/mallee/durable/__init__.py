@@ -1,7 +1,7 @@
 """Durable machines and reconcilers: the two ways in which Mallee does anything that takes time. See docs/durable.md."""
 
 from . import faults
-from .jobs import job_of, signal, start, start_many, wake
+from .jobs import job_of, signal, start, start_many, start_waiting, wake
 from .machine import KINDS, Done, Fail, Go, Idle, Job, Machine, Outcome, Wait, act, record
 from .reconcilers import Reconciler, Reconcilers, Reconciliation, reconciler, reconciliations
 from .records import unfinished
@@ -30,6 +30,7 @@ __all__ = [
     "signal",
     "start",
     "start_many",
+    "start_waiting",
     "unfinished",
     "wake",
 ]

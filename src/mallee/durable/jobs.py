@@ -33,12 +33,23 @@ def start(tx: Tx, machine: str, resource_id: str, /, **state: Any) -> None:
 
 def start_many(tx: Tx, machine: str, resource_ids: Iterable[str], /, **state: Any) -> None:
     """``start`` for several resources, in one statement."""
+    _insert(tx, machine, resource_ids, state, tx.now)
+    tx.nudge(TOPIC)
+
+
+def start_waiting(tx: Tx, machine: str, resource_ids: Iterable[str], /, **state: Any) -> None:
+    """``start_many`` where the first step has nothing to do yet but to wait for the world: nobody looks before the job is
+    woken or signalled, or the step's deadline is over."""
+    _insert(tx, machine, resource_ids, state, deadline_of(KINDS[machine], KINDS[machine].first, tx.now))
+
+
+def _insert(tx: Tx, machine: str, resource_ids: Iterable[str], state: dict[str, Any], due: datetime | None) -> None:
     kind = KINDS[machine]
     common = {
         "machine": machine,
         "step": kind.first,
         "state": state,
-        "due": tx.now,
+        "due": due,
         "lease": None,
         "wakes": 0,
         "tries": 0,
@@ -50,7 +61,6 @@ def start_many(tx: Tx, machine: str, resource_ids: Iterable[str], /, **state: An
         "done_at": None,
     }
     tx.everyone().insert_many(JOBS, [{"id": resource_id, **common} for resource_id in resource_ids])
-    tx.nudge(TOPIC)
 
 
 def signal(tx: Tx, resource_id: str, name: str) -> None:

@@ -35,6 +35,7 @@ from .rules import Overcommit
 
 DocumentBuilder = Callable[[Tx, str], Desired]
 
+SHARE = 0.05  # of the time may go into building the documents of one node while many changes come
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
@@ -157,7 +158,7 @@ class Session:
         known = self._known.get(node_id)
         if known is None:
             with self._lock:
-                known = self._known.setdefault(node_id, _Known(threading.Lock(), Pace()))
+                known = self._known.setdefault(node_id, _Known(threading.Lock(), Pace(share=SHARE, longest=2.0)))
         return known
 
     def _forget(self, node_id: str) -> None:

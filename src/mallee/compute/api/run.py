@@ -63,7 +63,7 @@ def run_instances(call: Call) -> dict[str, Any]:
     _write(call, launch, reservation_id, subnet, placed)
     _connect(call, launch, subnet, group_ids, placed)
     tokens.remember(call, token, {"reservation": reservation_id})
-    durable.start_many(call.tx, InstanceLife.name, placed)
+    durable.start_waiting(call.tx, InstanceLife.name, placed)
     return _answer(call, placed)
 
 
