@@ -25,7 +25,7 @@ class Target:
 
     def request(self, **parameters: str) -> bytes:
         """A signed request, ready for the socket."""
-        body = urlencode({"Version": "2016-11-15", **parameters}).encode()
+        body = urlencode({**parameters, "Version": "2016-11-15"}).encode()  # the action first, as every SDK writes it
         url = self.endpoint + "/"
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "Host": urlsplit(url).netloc}
         request = AWSRequest(method="POST", url=url, data=body, headers=headers)
