@@ -22,6 +22,7 @@ from sqlalchemy.engine import Connection
 from sqlalchemy.pool import NullPool
 
 from .errors import BUSY, Conflict, Misuse, StoreUnavailable, translate, unavailable
+from .prepared import Plans
 from .scope import OwnInsertPostgresql, OwnInsertSqlite, guard
 from .tables import nudges
 
@@ -117,6 +118,10 @@ class Engine:
         else:
             self.release(session)
 
+    def plans(self, scoped: bool) -> Plans | None:
+        """Where this engine keeps the plans of SELECTs; None when it runs all of them by SQLAlchemy."""
+        return None
+
     def _prepare(self, dbapi: Any) -> None:
         raise NotImplementedError
 
@@ -161,6 +166,7 @@ class SqliteEngine(Engine):
         self._preparing = threading.Lock()
         self._writing: int | None = None
         super().__init__(url, arguments)
+        self._plans = (Plans(self._plain.dialect), Plans(self._scoped.dialect))
         statement = OwnInsertSqlite(nudges).values(topic=sa.bindparam("topic"), count=1, by=sa.bindparam("by"))
         self._nudge = statement.on_conflict_do_update(
             index_elements=[nudges.c.topic], set_={"count": nudges.c.count + 1, "by": statement.excluded.by}
@@ -191,6 +197,9 @@ class SqliteEngine(Engine):
                 if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > end:
                     raise
                 time.sleep(0.01)
+
+    def plans(self, scoped: bool) -> Plans | None:
+        return self._plans[scoped]
 
     def begin_read(self) -> Session:
         return self.begin("BEGIN")

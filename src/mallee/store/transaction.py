@@ -7,6 +7,7 @@ Nudges and ``after_commit`` functions take effect after the commit, or not at al
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -156,20 +157,24 @@ class Tx:
     # reading
 
     def all(self, statement: sa.Executable, /, **params: Any) -> list[sa.Row[Any]]:
-        return list(self._execute(statement, params).all())
+        rows = self._planned(statement, params, "fetchall")
+        return list(self._execute(statement, params).all()) if rows is None else rows
 
     def first(self, statement: sa.Executable, /, **params: Any) -> sa.Row[Any] | None:
-        return self._execute(statement, params).first()
+        rows = self._planned(statement, params, "fetchmany")
+        if rows is None:
+            return self._execute(statement, params).first()
+        return rows[0] if rows else None
 
     def value(self, statement: sa.Executable, /, **params: Any) -> Any:
         """The first column of the first row; None if there is none."""
-        row = self._execute(statement, params).first()
+        row = self.first(statement, **params)
         return None if row is None else row[0]
 
     def get(self, table: sa.Table, key: Key) -> sa.Row[Any] | None:
         """The row with this primary key, if it is there and this transaction may see it."""
         found = shape(table)
-        return self._execute(found.select, _prefixed("key_", found.key(key))).first()
+        return self.first(found.select, **_prefixed("key_", found.key(key)))
 
     def lock(self, table: sa.Table, key: Key) -> sa.Row[Any] | None:
         """As :meth:`get`, and nobody else changes the row before this transaction ends."""
@@ -312,6 +317,25 @@ class Tx:
         if self._scope:
             params |= self._scope
         return self._run(statement, params)
+
+    def _planned(self, statement: Any, params: dict[str, Any], fetch: str) -> list[sa.Row[Any]] | None:
+        """The rows of a SELECT that the engine has a plan for; None for others."""
+        work = self._work
+        plans = work.engine.plans(bool(self._scope))
+        plan = None if plans is None else plans.of(statement)
+        if plan is None:
+            return None
+        bound = plan.bound(params | self._scope if self._scope else params)
+        if bound is None:
+            return None
+        if work.over:
+            raise Misuse("the transaction is over")
+        try:
+            found = getattr(work.session.dbapi.execute(*bound), fetch)()
+        except sqlite3.Error as error:
+            named = work.failed = translate(error)
+            raise named from error
+        return plan.rows(found)
 
     def _run(self, statement: Any, params: Any) -> sa.CursorResult[Any]:
         """Executes as it is: own inserts need no scope, own updates and deletes get it here when they lack it."""
