@@ -2,11 +2,12 @@
 
 The cost of describing a thousand instances decides how many users a cloud of one process bears, so this module is
 written for it: rows are unpacked, not wrapped; what many instances have in common (their type's processors, their
-zone, their metadata options) is one dict that all of them share. Nobody may change an answer in place.
+zone, their metadata options) is one ``Constant`` that all of them share. Nobody may change an answer in place.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,30 +17,29 @@ from mallee.ec2 import tags
 from mallee.network import interfaces, names
 from mallee.network.records import Interface
 from mallee.store import Tx
+from mallee.wire import Constant
 
 if TYPE_CHECKING:
     from mallee.settings import Settings
 
 Answer = dict[str, Any]
 
-_DISABLED = {"State": "disabled"}
+_DISABLED = Constant(State="disabled")
 _FIXED: Answer = {
-    "CapacityReservationSpecification": {"CapacityReservationPreference": "open"},
+    "CapacityReservationSpecification": Constant(CapacityReservationPreference="open"),
     "CurrentInstanceBootMode": "legacy-bios",
     "EnaSupport": True,
-    "EnclaveOptions": {"Enabled": False},
-    "HibernationOptions": {"Configured": False},
+    "EnclaveOptions": Constant(Enabled=False),
+    "HibernationOptions": Constant(Configured=False),
     "Hypervisor": "xen",
-    "MaintenanceOptions": {"AutoRecovery": "default"},
+    "MaintenanceOptions": Constant(AutoRecovery="default"),
     "Monitoring": _DISABLED,
-    "NetworkPerformanceOptions": {"BandwidthWeighting": "default"},
-    "Operator": {"Managed": False},
+    "NetworkPerformanceOptions": Constant(BandwidthWeighting="default"),
+    "Operator": Constant(Managed=False),
     "PlatformDetails": "Linux/UNIX",
-    "PrivateDnsNameOptions": {
-        "HostnameType": "ip-name",
-        "EnableResourceNameDnsARecord": False,
-        "EnableResourceNameDnsAAAARecord": False,
-    },
+    "PrivateDnsNameOptions": Constant(
+        HostnameType="ip-name", EnableResourceNameDnsARecord=False, EnableResourceNameDnsAAAARecord=False
+    ),
     "ProductCodes": [],
     "RootDeviceType": "ebs",
     "UsageOperation": "RunInstances",
@@ -73,8 +73,7 @@ def describe(tx: Tx, settings: Settings, ids: Sequence[str] | None = None) -> li
     volumes: dict[str, list[Answer]] = {}
     for volume in records.volume_rows(tx, wanted):
         volumes.setdefault(volume.instance_id, []).append(mapping(volume))
-    shared = _Shared(settings)
-    return [_describe(row, view, labels, volumes, shared) for row in rows]
+    return [_describe(row, view, labels, volumes, settings.region) for row in rows]
 
 
 def reservations(described: Iterable[Described]) -> list[Answer]:
@@ -93,45 +92,29 @@ def reservations(described: Iterable[Described]) -> list[Answer]:
     return list(found.values())
 
 
-class _Shared:
-    """Parts of answers that are equal for many instances, each made once."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.processors: dict[str, Answer | None] = {}
-        self.placements: dict[str, Answer] = {}
-        self.options: dict[tuple[Any, ...], Answer] = {}
-
-    def processors_of(self, name: str) -> Answer | None:
-        found = instance_types.find(name)
-        made = None if found is None else {"CoreCount": found.cores, "ThreadsPerCore": found.threads}
-        self.processors[name] = made
-        return made
-
-    def placement_of(self, zone: str) -> Answer:
-        made = self.placements[zone] = {
-            "AvailabilityZone": zone,
-            "AvailabilityZoneId": names.zone_id(self.settings.region, zone),
-            "GroupName": "",
-            "Tenancy": "default",
-        }
-        return made
-
-    def options_of(self, key: tuple[Any, ...]) -> Answer:
-        made = self.options[key] = metadata_options(*key)
-        return made
+@functools.cache
+def _processors(instance_type: str) -> Answer | None:
+    found = instance_types.find(instance_type)
+    return None if found is None else Constant(CoreCount=found.cores, ThreadsPerCore=found.threads)
 
 
+@functools.lru_cache(256)
+def _placement(region: str, zone: str) -> Answer:
+    zone_id = names.zone_id(region, zone)
+    return Constant(AvailabilityZone=zone, AvailabilityZoneId=zone_id, GroupName="", Tenancy="default")
+
+
+@functools.lru_cache(256)
 def metadata_options(tokens: str, hops: int, endpoint: str, instance_tags: str, applied: bool) -> Answer:
     """``InstanceMetadataOptionsResponse``."""
-    return {
-        "State": "applied" if applied else "pending",
-        "HttpTokens": tokens,
-        "HttpPutResponseHopLimit": hops,
-        "HttpEndpoint": endpoint,
-        "HttpProtocolIpv6": "disabled",
-        "InstanceMetadataTags": instance_tags,
-    }
+    return Constant(
+        State="applied" if applied else "pending",
+        HttpTokens=tokens,
+        HttpPutResponseHopLimit=hops,
+        HttpEndpoint=endpoint,
+        HttpProtocolIpv6="disabled",
+        InstanceMetadataTags=instance_tags,
+    )
 
 
 def mapping(volume: Any) -> Answer:
@@ -151,7 +134,7 @@ def _describe(
     view: interfaces.View,
     labels: dict[str, tags.TagList],
     volumes: dict[str, list[Answer]],
-    shared: _Shared,
+    region: str,
 ) -> Described:
     # fmt: off
     (
@@ -162,8 +145,7 @@ def _describe(
         metadata_tokens, metadata_hops, metadata_endpoint, metadata_tags, metadata_applied, account_id,
     ) = row
     # fmt: on
-    processors = shared.processors.get(instance_type) or shared.processors_of(instance_type)
-    options_key = (metadata_tokens, metadata_hops, metadata_endpoint, metadata_tags, metadata_applied)
+    options = metadata_options(metadata_tokens, metadata_hops, metadata_endpoint, metadata_tags, metadata_applied)
     held = view.of(id)
     answer = {
         "InstanceId": id,
@@ -173,14 +155,14 @@ def _describe(
         "Architecture": architecture,
         "BlockDeviceMappings": volumes.get(id, _NOTHING),
         "ClientToken": client_token,
-        "CpuOptions": processors,
+        "CpuOptions": _processors(instance_type),
         "EbsOptimized": ebs_optimized,
         "InstanceType": instance_type,
         "KernelId": kernel_id,
         "KeyName": key_name,
         "LaunchTime": launched_at,
-        "MetadataOptions": shared.options.get(options_key) or shared.options_of(options_key),
-        "Placement": shared.placements.get(zone) or shared.placement_of(zone),
+        "MetadataOptions": options,
+        "Placement": _placement(region, zone),
         "RamdiskId": ramdisk_id,
         "RootDeviceName": root_device_name,
         "StateReason": None if reason_code is None else {"Code": reason_code, "Message": reason},

@@ -16,6 +16,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from mallee.wire import Constant
 from mallee.wire.errors import AwsError
 
 PENDING, RUNNING, SHUTTING_DOWN, TERMINATED, STOPPING, STOPPED = STATES = (
@@ -27,7 +28,7 @@ PENDING, RUNNING, SHUTTING_DOWN, TERMINATED, STOPPING, STOPPED = STATES = (
     "stopped",
 )
 CODES = {PENDING: 0, RUNNING: 16, SHUTTING_DOWN: 32, TERMINATED: 48, STOPPING: 64, STOPPED: 80}
-STATE_SETS = {name: {"Code": code, "Name": name} for name, code in CODES.items()}  # shared by all answers
+STATE_SETS = {name: Constant(Code=code, Name=name) for name, code in CODES.items()}  # shared by all answers
 
 ON, OFF, GONE = "on", "off", "gone"  # what the node is asked for: run it, keep it switched off, have nothing of it
 

@@ -27,6 +27,7 @@ from mallee.network import addresses, names, records, rules
 from mallee.network.records import Interface, Subnet
 from mallee.nodes import records as nodes
 from mallee.store import Tx, ids, read, read_all
+from mallee.wire import Constant
 from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
@@ -349,19 +350,19 @@ class View:
     def __init__(self, tx: Tx, settings: Settings, instance_ids: Sequence[str] | None = None) -> None:
         self._settings = settings
         self._by_instance = of_instances(tx, instance_ids)
-        self._groups: dict[tuple[str, ...], list[dict[str, str]]] = {}
+        self._groups: dict[tuple[str, ...], list[Constant]] = {}
         held = [each for group in self._by_instance.values() for each in group]
         wanted = {group_id for each in held for group_id in each.group_ids}
         named = records.group_names(tx, sorted(wanted)) if wanted else {}
         for key in {tuple(each.group_ids) for each in held}:
-            self._groups[key] = [{"GroupId": id, "GroupName": named.get(id, "")} for id in key]
+            self._groups[key] = [Constant(GroupId=id, GroupName=named.get(id, "")) for id in key]
         vpcs = records.vpcs_by_id(tx, sorted({each.vpc_id for each in held}))
         self._hostnames = {id: vpc.dns_hostnames for id, vpc in vpcs.items()}
 
     def of(self, instance_id: str) -> list[Interface]:
         return self._by_instance.get(instance_id, [])
 
-    def groups(self, interface: Interface) -> list[dict[str, str]]:
+    def groups(self, interface: Interface) -> list[Constant]:
         """``[{"GroupId": …, "GroupName": …}]``"""
         return self._groups[tuple(interface.group_ids)]
 

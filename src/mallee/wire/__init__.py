@@ -12,10 +12,12 @@ from mallee.wire.model import Operation, Shape
 from mallee.wire.output import OutputError
 from mallee.wire.protocols import PROTOCOLS
 from mallee.wire.routing import Route, Router, fallback_error, route, router
+from mallee.wire.xmlout import Constant
 
 __all__ = [
     "PROTOCOLS",
     "AwsError",
+    "Constant",
     "Entry",
     "Headers",
     "Operation",

@@ -25,6 +25,27 @@ DECLARATION = '<?xml version="1.0" encoding="UTF-8"?>\n'
 _ILLEGAL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 
 
+class Constant(dict[str, Any]):
+    """A structure that is the same in many answers and never changes: its XML is made once for each place that it has in them.
+
+    Everything else takes it for the dict that it is.
+    """
+
+    __slots__ = ("texts",)
+
+    def __init__(self, *values: Any, **named: Any) -> None:
+        super().__init__(*values, **named)
+        self.texts: dict[Writer, str] = {}
+
+    def text(self, writer: Writer, opening: str, closing: str, content: Writer) -> str:
+        """What ``writer`` writes for it."""
+        parts = [opening]
+        content(self, parts.append)
+        parts.append(closing)
+        text = self.texts[writer] = "".join(parts)
+        return text
+
+
 def escaped(text: str) -> str:
     """Text as element content or attribute value."""
     if text.isprintable() and "&" not in text and "<" not in text and ">" not in text and '"' not in text:
@@ -174,6 +195,9 @@ def _content(texts: dict[str, tuple[str, str]], fields: dict[str, Writer]) -> Wr
 def _structures(opening: str, closing: str, content: Writer) -> Writer:
     def write(value: Any, put: Put) -> None:
         for item in value:
+            if item.__class__ is Constant:
+                put(item.texts.get(write) or item.text(write, opening, closing, content))
+                continue
             put(opening)
             content(item, put)
             put(closing)
@@ -190,6 +214,9 @@ def _leaf(opening: str, closing: str, text: Formatter) -> Writer:
 
 def _enclosed(opening: str, closing: str, content: Writer) -> Writer:
     def write(value: Any, put: Put) -> None:
+        if value.__class__ is Constant:
+            put(value.texts.get(write) or value.text(write, opening, closing, content))
+            return
         put(opening)
         content(value, put)
         put(closing)
