@@ -311,15 +311,15 @@ def _raise_limits() -> None:
 
 
 def _tame_memory() -> None:
-    """glibc gives every thread a heap of its own and keeps what large answers took; a few threads need two heaps, and
-    large blocks go back to the system when they are freed."""
+    """glibc gives every thread a heap of its own; a few threads need two. Of what large answers took, a little is kept: the pages of
+    a listing that is asked for again and again are not asked of the system each time."""
     import ctypes
 
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (AttributeError, OSError):
         return
-    for option, value in ((-8, 2), (-3, 128 * 1024), (-1, 1024 * 1024)):  # arenas, mmap and trim thresholds
+    for option, value in ((-8, 2), (-3, 16 * 1024 * 1024), (-1, 16 * 1024 * 1024)):  # arenas, mmap and trim thresholds
         mallopt(option, value)
 
 

@@ -221,6 +221,10 @@ class Connection(HttpToolsProtocol):
         self._until = self.loop.time() + self.limits.keep_alive_seconds
 
 
+_APART = 32 * 1024
+"""Bytes of a body from which on it is not copied to stand behind its head."""
+
+
 class Exchange(RequestResponseCycle):
     """uvicorn's exchange of one request and one answer, with a writer that sends the head together with the first piece
     of the body: one system call instead of two for all that is not streamed."""
@@ -274,9 +278,11 @@ class Exchange(RequestResponseCycle):
             self.expected_content_length -= len(body)
             if self.expected_content_length < 0:
                 raise RuntimeError("the answer is longer than its content-length")
-        if self._head or body:
+        if len(body) > _APART and self._head:
+            self.transport.writelines((self._head, body))
+        elif self._head or body:
             self.transport.write(self._head + body if self._head else body)
-            self._head = b""
+        self._head = b""
         if not more:
             if self.expected_content_length:
                 raise RuntimeError("the answer is shorter than its content-length")
