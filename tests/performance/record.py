@@ -38,11 +38,28 @@ class Pair:
 
 
 def at_most(what: str, reference: str, wanted: float, measure: Callable[[], Pair]) -> None:
-    """Holds when the ratio is small enough, at once or in one repetition of the whole; every measurement is recorded."""
-    pairs: list[Pair] = []
-    while len(pairs) < 2:
-        pairs.append(pair := measure())
-        record(what, f"{pair.ours:.2f} s", f"{reference} {pair.reference:.2f} s", pair.ratio, f"<= {wanted}")
+    """Holds when the ratio of times is small enough, at once or in one repetition of the whole; every measurement is recorded."""
+    found: list[float] = []
+    while len(found) < 2:
+        pair = measure()
+        record(what, _seconds(pair.ours), f"{reference} {_seconds(pair.reference)}", pair.ratio, f"<= {wanted}")
         if pair.ratio <= wanted:
             return
-    raise AssertionError(f"{what}: {' and '.join(f'{pair.ratio:.2f}' for pair in pairs)} times {reference}, wanted at most {wanted}")
+        found.append(pair.ratio)
+    raise AssertionError(f"{what}: {found[0]:.2f} and {found[1]:.2f} times {reference}, wanted at most {wanted}")
+
+
+def at_least(what: str, reference: str, wanted: float, measure: Callable[[], tuple[float, float]]) -> None:
+    """The same for rates, ours and the reference's, whose ratio shall be large enough."""
+    found: list[float] = []
+    while len(found) < 2:
+        ours, other = measure()
+        found.append(ours / other)
+        record(what, f"{ours:.4g}/s", f"{reference} {other:.3g}/s", found[-1], f">= {wanted}")
+        if found[-1] >= wanted:
+            return
+    raise AssertionError(f"{what}: {found[0]:.2f} and {found[1]:.2f} times {reference}, wanted at least {wanted}")
+
+
+def _seconds(value: float) -> str:
+    return f"{value:.2f} s" if value >= 0.1 else f"{value * 1e3:.1f} ms"

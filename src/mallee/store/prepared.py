@@ -43,18 +43,19 @@ class Plans:
 
 
 class Plan:
-    """One SELECT. ``texts`` are its texts by the lengths of its IN lists."""
+    """One SELECT. ``texts`` are its texts by the lengths of its IN lists. It holds nothing that holds the statement, or neither
+    would ever go."""
 
-    __slots__ = ("_columns", "_compiled", "_lists", "_metadata", "_texts")
+    __slots__ = ("_columns", "_dialect", "_lists", "_metadata", "_texts")
 
-    def __init__(self, compiled: Any, metadata: SimpleResultMetaData) -> None:
-        self._compiled = compiled
+    def __init__(self, dialect: Any, compiled: Any, metadata: SimpleResultMetaData) -> None:
+        self._dialect = dialect
         self._metadata = metadata
         self._columns = len(metadata._keys)
         self._lists = tuple(bind.key for bind in compiled.bind_names if bind.expanding)
         self._texts: dict[tuple[int, ...], tuple[str, list[Place]]] = {}
 
-    def bound(self, params: dict[str, Any]) -> tuple[str, list[Any]] | None:
+    def bound(self, statement: Any, params: dict[str, Any]) -> tuple[str, list[Any]] | None:
         """Text and values for the driver; None when the usual way has to be taken: a list too long, a parameter missing."""
         try:
             lengths = tuple([len(params[key]) for key in self._lists]) if self._lists else ()
@@ -64,7 +65,7 @@ class Plan:
         if found is None:
             if any(length > LONGEST for length in lengths):
                 return None
-            found = self._texts[lengths] = self._text(params)
+            found = self._texts[lengths] = _text(statement.compile(dialect=self._dialect), params)
         text, places = found
         try:
             return text, [place(params) for place in places]
@@ -77,24 +78,6 @@ class Plan:
         metadata = self._metadata
         processors, indexes = metadata._processors, metadata._key_to_index
         return [Row(metadata, processors, indexes, each) for each in found]
-
-    def _text(self, params: dict[str, Any]) -> tuple[str, list[Place]]:
-        compiled = self._compiled
-        text, names = compiled.string, compiled.positiontup
-        processors: dict[str, Convert] = dict(compiled._bind_processors)
-        elements: dict[str, tuple[str, int]] = {}
-        if self._lists:
-            state = compiled._process_parameters_for_postcompile(compiled.construct_params(params, escape_names=False))
-            text, names = state.statement, state.positiontup
-            processors.update(state.processors)
-            for name, expanded in state.parameter_expansion.items():
-                elements.update({each: (name, number) for number, each in enumerate(expanded)})
-        binds = {name: bind for bind, name in compiled.bind_names.items()}
-        places = []
-        for name in names:
-            of, number = elements.get(name, (name, None))
-            places.append(_place(binds[of], number, processors.get(name)))
-        return text, places
 
 
 Place = Callable[[dict[str, Any]], Any]
@@ -117,6 +100,25 @@ def _place(bind: Any, number: int | None, convert: Convert | None) -> Place:
     return lambda params: convert(params[key])
 
 
+def _text(compiled: Any, params: dict[str, Any]) -> tuple[str, list[Place]]:
+    """The text for IN lists as long as those of ``params``, and where its values come from."""
+    text, names = compiled.string, compiled.positiontup
+    processors: dict[str, Convert] = dict(compiled._bind_processors)
+    elements: dict[str, tuple[str, int]] = {}
+    if compiled.post_compile_params:
+        state = compiled._process_parameters_for_postcompile(compiled.construct_params(params, escape_names=False))
+        text, names = state.statement, state.positiontup
+        processors.update(state.processors)
+        for name, expanded in state.parameter_expansion.items():
+            elements.update({each: (name, number) for number, each in enumerate(expanded)})
+    binds = {name: bind for bind, name in compiled.bind_names.items()}
+    places = []
+    for name in names:
+        of, number = elements.get(name, (name, None))
+        places.append(_place(binds[of], number, processors.get(name)))
+    return text, places
+
+
 def _plan(statement: Any, dialect: Any) -> Plan | None:
     if not statement.is_select or statement.is_text:
         return None
@@ -129,4 +131,4 @@ def _plan(statement: Any, dialect: Any) -> Plan | None:
         return None
     converters = [entry.type._cached_result_processor(dialect, None) for entry in compiled._result_columns]
     processors = converters if any(converters) else None
-    return Plan(compiled, SimpleResultMetaData(keys, [entry.objects for entry in compiled._result_columns], processors))
+    return Plan(dialect, compiled, SimpleResultMetaData(keys, [entry.objects for entry in compiled._result_columns], processors))

@@ -325,7 +325,7 @@ class Tx:
         plan = None if plans is None else plans.of(statement)
         if plan is None:
             return None
-        bound = plan.bound(params | self._scope if self._scope else params)
+        bound = plan.bound(statement, params | self._scope if self._scope else params)
         if bound is None:
             return None
         if work.over:
