@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from mallee.store import Database
+from tests.store.tables import ALICE, THINGS
 
 LONG = 10.0
 
@@ -88,8 +89,6 @@ def test_ones_own_nudge_is_heard_once(database: Database, other: Database) -> No
 
 
 def test_every_change_of_a_resource_nudges_the_journal(database: Database) -> None:
-    from tests.store.tables import ALICE, THINGS
-
     mark = database.mark("journal")
     with database.transaction(ALICE) as tx:
         tx.insert(THINGS, id="t-1")
