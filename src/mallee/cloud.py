@@ -44,6 +44,7 @@ from mallee.http.server import Listener, PortTaken, listen, metrics_app
 from mallee.identity import setup, vault
 from mallee.identity.authenticate import Authenticator, utc_now
 from mallee.identity.keys import Keyring
+from mallee.identity.tools import Tools
 from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
 from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx
@@ -89,7 +90,8 @@ class Cloud:
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)
         authenticator = Authenticator(self.keyring, settings, signature_time)
-        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings)
+        tools = Tools(secrets, tuple(self.registry.account_hooks()))
+        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, tools)
         self.lines = lines
         local = database.kind == "sqlite"
         self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local)

@@ -15,6 +15,7 @@ from mallee.http.log import LineLog
 from mallee.http.metrics import Metrics
 from mallee.identity import records
 from mallee.identity.call import Call
+from mallee.identity.tools import Tools
 from mallee.registry import Handler, Registry
 from mallee.wire import Request
 from tests.identity.conftest import Identity
@@ -28,7 +29,9 @@ class Edge:
         self.registry = Registry(("mallee.identity",))
         self.metrics = Metrics()
         self.lines = LineLog(home / "cloud.log", 1024 * 1024, 2)
-        self.dispatcher = Dispatcher(self.registry, self.identity.database, self.identity.authenticator, self.identity.settings)
+        self.dispatcher = Dispatcher(
+            self.registry, self.identity.database, self.identity.authenticator, self.identity.settings, Tools(self.identity.vault)
+        )
         self.health: dict[str, Any] = {"status": "ok"}
         self.api = Api(self.dispatcher, lambda: self.health, self.metrics, self.lines, threads=2, at_once=True)
 

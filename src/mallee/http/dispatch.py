@@ -18,6 +18,7 @@ from mallee.http import errors
 from mallee.identity.authenticate import Authenticator
 from mallee.identity.authorize import authorize
 from mallee.identity.call import Call, Principal
+from mallee.identity.tools import Tools
 from mallee.registry import Handler, Registry
 from mallee.settings import Settings
 from mallee.store import Actor, Database, StoreUnavailable, Tx
@@ -45,11 +46,14 @@ class Answer:
 
 
 class Dispatcher:
-    def __init__(self, registry: Registry, database: Database, authenticator: Authenticator, settings: Settings) -> None:
+    def __init__(
+        self, registry: Registry, database: Database, authenticator: Authenticator, settings: Settings, tools: Tools
+    ) -> None:
         self._registry = registry
         self._database = database
         self._authenticator = authenticator
         self._settings = settings
+        self._tools = tools
         self.faults = 0  # answers that were Mallee's own fault
 
     def answer(self, request: Request, request_id: str, source_ip: str = "") -> Answer:
@@ -111,6 +115,7 @@ class Dispatcher:
             call = Call(
                 service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source_ip,
                 (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
+                tools=self._tools,
             )  # fmt: skip
             authorize(call)
             output = handler.function(call)

@@ -8,31 +8,70 @@ names, already validated), reads and writes through ``call.tx``, and returns the
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mallee.settings import Settings
 from mallee.store import Tx
+
+if TYPE_CHECKING:
+    from mallee.identity.tools import Tools
+    from mallee.identity.vault import Vault
 
 _F = TypeVar("_F", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
+class Session:
+    """What temporary credentials say of themselves: everything that their token holds but the secret.
+
+    ``holder_id`` is the role, the user or (for an account's root) the account that they were issued for. ``policies``
+    are the session's own documents and ``policy_arns`` those that it names: with any of them, nothing is allowed that
+    they don't allow too. ``keys`` are condition keys that hold for every call, such as ``ec2:SourceInstanceARN``."""
+
+    kind: str  # assumed-role | federated-user | session (GetSessionToken)
+    account_id: str
+    holder_id: str
+    name: str  # of the role session or the federated user
+    issued_at: datetime.datetime
+    expires_at: datetime.datetime
+    policies: tuple[str, ...] = ()
+    policy_arns: tuple[str, ...] = ()
+    tags: Mapping[str, str] = field(default_factory=dict)
+    transitive: tuple[str, ...] = ()
+    source_identity: str | None = None
+    mfa_at: datetime.datetime | None = None
+    provider: str | None = None  # ARN or name of the identity provider behind it
+    chained: bool = False  # issued to credentials of a role
+    keys: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Principal:
-    """Who signed the request. ``user_id`` is what AWS calls the unique id: the account id for its root, ``AIDA…`` for a
-    user."""
+    """Who signed the request. ``user_id`` is what AWS calls the unique id (``aws:userid``): the account id for its root,
+    ``AIDA…`` for a user, ``AROA…:session`` for a role's session, ``account:name`` for a federated user. ``holder_id`` is
+    whose policies count: the user's or the role's id; empty for a root. ``issuer_arn`` is the role's ARN behind a role
+    session, the user's behind a user's. ``tags`` are ``aws:PrincipalTag``: the holder's, with the session's over them."""
 
     account_id: str
     arn: str
     user_id: str
-    kind: str  # root | user
+    kind: str  # root | user | assumed-role | federated-user | anonymous
     user_name: str | None = None
     access_key_id: str = ""
+    holder_id: str = ""
+    issuer_arn: str = ""
+    session: Session | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def is_root(self) -> bool:
+        """Of its account, by its own key or a session without policies that GetSessionToken gave it."""
         return self.kind == "root"
+
+
+ANONYMOUS = Principal("", "", "anonymous", "anonymous")
 
 
 @dataclass(slots=True)
@@ -48,6 +87,13 @@ class Call:
     user_agent: str = ""
     version: str = ""  # the API version the client asked for
     protocol: str = ""  # what the client speaks: ec2, query, json, …
+    secure: bool = False  # whether it came by TLS
+    tools: Tools | None = None
+
+    @property
+    def vault(self) -> Vault:
+        assert self.tools is not None
+        return self.tools.vault
 
     @property
     def account_id(self) -> str:
@@ -69,7 +115,7 @@ class Call:
         return f"arn:{self.settings.partition}:{service}:{region}:{account}:{resource}"
 
 
-_REGIONLESS = frozenset({"iam", "s3", "sts", "route53", "cloudfront", "organizations"})
+_REGIONLESS = frozenset({"iam", "s3", "sts", "route53", "cloudfront", "organizations", "mallee"})
 
 
 def reads(function: _F) -> _F:

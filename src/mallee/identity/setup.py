@@ -6,16 +6,15 @@ because identity lies below the domains.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from mallee.identity import keys, records
+from mallee.identity.tools import AccountHook
 from mallee.identity.vault import Vault, VaultError
 from mallee.settings import Settings
 from mallee.settings import account_id as new_account_id
 from mallee.store import Actor, Database, Tx
-
-AccountHook = Callable[[Tx, str, Settings], None]
 
 
 @dataclass(frozen=True, slots=True)

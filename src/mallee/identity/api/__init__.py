@@ -1,5 +1,5 @@
 """IAM's and STS's operations."""
 
-from mallee.identity.api import iam, sts
+from mallee.identity.api import sts, users
 
-OPERATIONS = {"iam": (iam,), "sts": (sts,)}
+OPERATIONS = {"iam": (users,), "sts": (sts,)}

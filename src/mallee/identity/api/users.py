@@ -1,4 +1,4 @@
-"""IAM, first part: looking at a user."""
+"""IAM users."""
 
 from __future__ import annotations
 

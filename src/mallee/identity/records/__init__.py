@@ -1,0 +1,45 @@
+"""The tables of accounts, users, groups, roles, keys and policies, one module per resource, and what may be asked of them.
+
+What the rest of the cloud asks most often can be had from the package itself.
+"""
+
+from mallee.identity.records import policies, roles, tags
+from mallee.identity.records.accounts import Account, account, account_by_alias, accounts, add_account, all_accounts
+from mallee.identity.records.keys import (
+    ACTIVE,
+    INACTIVE,
+    AccessKey,
+    access_key,
+    access_keys,
+    access_keys_of,
+    add_access_key,
+    root_access_keys,
+)
+from mallee.identity.records.names import Taken
+from mallee.identity.records.users import User, add_user, user, user_by_name, users
+
+__all__ = [
+    "ACTIVE",
+    "INACTIVE",
+    "AccessKey",
+    "Account",
+    "Taken",
+    "User",
+    "access_key",
+    "access_keys",
+    "access_keys_of",
+    "account",
+    "account_by_alias",
+    "accounts",
+    "add_access_key",
+    "add_account",
+    "add_user",
+    "all_accounts",
+    "policies",
+    "roles",
+    "root_access_keys",
+    "tags",
+    "user",
+    "user_by_name",
+    "users",
+]
