@@ -12,12 +12,12 @@ import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from mallee.http import errors
 from mallee.identity.authenticate import Authenticator
 from mallee.identity.authorize import authorize
-from mallee.identity.call import Call, Principal
+from mallee.identity.call import Call, Kept, Principal
 from mallee.identity.tools import Tools
 from mallee.registry import Handler, Registry
 from mallee.settings import Settings
@@ -26,6 +26,7 @@ from mallee.wire import AwsError, Request, Route, fallback_error, route
 
 log = logging.getLogger("mallee.api")
 
+_T = TypeVar("_T")
 Headers = list[tuple[bytes, bytes]]
 
 
@@ -111,33 +112,45 @@ class Dispatcher:
         answer.wrote = handler.writes
         parsed = found.parse(request)
 
-        def work(tx: Tx) -> dict[str, Any] | None:
+        def asked(tx: Tx, prepared: Any = None) -> Call:
             call = Call(
                 service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source_ip,
                 (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
-                tools=self._tools,
+                tools=self._tools, prepared=prepared,
             )  # fmt: skip
             authorize(call)
-            output = handler.function(call)
+            return call
+
+        prepare = getattr(handler.function, "mallee_prepare", None)
+        prepared = None if prepare is None else self._look(principal, lambda tx: prepare(asked(tx)))
+
+        def work(tx: Tx) -> dict[str, Any] | Kept | None:
+            try:
+                output = handler.function(asked(tx, prepared))
+            except Kept as refusal:
+                return refusal
             if handler.dry and parsed.get("DryRun"):
                 raise errors.dry_run()
             return output
 
-        return self._transact(handler, principal, request_id, work)
+        output = self._transact(handler, principal, request_id, work)
+        if isinstance(output, Kept):
+            raise output
+        return output
 
-    def _transact(
-        self, handler: Handler, principal: Principal, request_id: str, work: Callable[[Tx], dict[str, Any] | None]
-    ) -> dict[str, Any] | None:
+    def _transact(self, handler: Handler, principal: Principal, request_id: str, work: Callable[[Tx], _T]) -> _T:
         """What ``work`` raises undoes everything that it wrote; what the database refuses for a conflict is done again."""
-        account_id = principal.account_id
         if not handler.writes:
-
-            def look() -> dict[str, Any] | None:
-                with self._database.reading(account_id) as tx:
-                    return work(tx)
-
-            return self._database.retry(look)
+            return self._look(principal, work)
+        account_id = principal.account_id
         return self._database.run(work, account_id, Actor(principal.arn, account_id, request_id))
+
+    def _look(self, principal: Principal, work: Callable[[Tx], _T]) -> _T:
+        def look() -> _T:
+            with self._database.reading(principal.account_id) as tx:
+                return work(tx)
+
+        return self._database.retry(look)
 
 
 def _protocol(found: Route | None) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from mallee.settings import Settings
 from mallee.store import Tx
+from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
     from mallee.identity.tools import Tools
@@ -89,6 +90,7 @@ class Call:
     protocol: str = ""  # what the client speaks: ec2, query, json, …
     secure: bool = False  # whether it came by TLS
     tools: Tools | None = None
+    prepared: Any = None  # what the function named by ``prepared_by`` found before the transaction
 
     @property
     def vault(self) -> Vault:
@@ -116,6 +118,23 @@ class Call:
 
 
 _REGIONLESS = frozenset({"iam", "s3", "sts", "route53", "cloudfront", "organizations", "mallee"})
+
+
+class Kept(AwsError):
+    """A refusal that leaves a trace: what the operation wrote before it raised this is committed. For what must be
+    remembered of a failure, such as that a password was guessed wrongly; everything else is undone by a plain AwsError."""
+
+
+def prepared_by(prepare: Callable[[Call], Any]) -> Callable[[_F], _F]:
+    """For operations with slow work (hashing a password, parsing a large document), which must not be done while the
+    database waits: ``prepare(call)`` is called after the same authorization, with a reading transaction, before the one
+    that writes, and what it returns is ``call.prepared`` there. What it read may have changed in between."""
+
+    def mark(function: _F) -> _F:
+        function.mallee_prepare = prepare  # type: ignore[attr-defined]
+        return function
+
+    return mark
 
 
 def reads(function: _F) -> _F:
