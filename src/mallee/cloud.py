@@ -68,6 +68,7 @@ class World:
 
     settings: Settings
     database: Database
+    tools: Tools
 
 
 class Cloud:
@@ -90,8 +91,8 @@ class Cloud:
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)
         authenticator = Authenticator(self.keyring, settings, signature_time)
-        tools = Tools(secrets, tuple(self.registry.account_hooks()))
-        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, tools)
+        self.tools = Tools(secrets, tuple(self.registry.account_hooks()))
+        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, self.tools)
         self.lines = lines
         local = database.kind == "sqlite"
         self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local)
@@ -380,7 +381,7 @@ class Process:
         cloud, clock = self.cloud, self.database.clock
         session = Session(self.database, projection.builder(self.settings), self.settings.blobs)
         fabric = FabricServer(session, self.settings.run / "fabric.sock")
-        world = World(self.settings, self.database)
+        world = World(self.settings, self.database, self.cloud.tools)
         runner = Runner(self.database, cloud.machines, world, clock, workers=self.settings.job_workers)
         reconcilers = Reconcilers(self.database, cloud.reconcilers, clock)
         await fabric.start()

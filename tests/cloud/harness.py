@@ -91,7 +91,7 @@ class TestCloud:
         credentials = setup.bootstrap(database, self.cloud.vault, self.settings, registry.account_hooks())
         start_hooks(database, self.settings, registry)
         self.admin = Account(self, credentials)
-        self.world = World(self.settings, database)
+        self.world = World(self.settings, database, self.cloud.tools)
         self.runner = Runner(database, self.cloud.machines, self.world, clock)
         self.reconcilers = Reconcilers(database, self.cloud.reconcilers, clock)
         self.simulators: list[Simulator] = []

@@ -57,6 +57,12 @@ CATALOGUE = {
         "{cause}",
         "Stop Mallee, keep a copy of the file, check the disk, and restore the latest backup.",
     ),
+    "directory-failing": Entry(
+        "Users cannot be synchronised from the directory",
+        "{problem}",
+        "Check the directory and its configuration (aws mallee get-directory); users who are here already are not affected, and it is tried"
+        " again at the next interval.",
+    ),
     "disk-full": Entry(
         "A disk is full, or nearly",
         "There is hardly any room left on {subject}.",
