@@ -20,7 +20,6 @@ accounts = resource_table(
     Column("alias", Text, unique=True),
     Column("name", Text, nullable=False),
     Column("created_at", Timestamp, nullable=False),
-    Column("status", Text, nullable=False, default=OPEN),
     Column("closed_at", Timestamp),
     Column("not_before", Timestamp),
     owned=False,
@@ -35,9 +34,12 @@ class Account:
     alias: str | None
     name: str
     created_at: datetime.datetime
-    status: str = OPEN
     closed_at: datetime.datetime | None = None
     not_before: datetime.datetime | None = None
+
+    @property
+    def status(self) -> str:
+        return OPEN if self.closed_at is None else CLOSED
 
 
 _ACCOUNT = select(accounts).where(accounts.c.id == bindparam("id"))
@@ -69,5 +71,5 @@ def add_account(tx: Tx, account_id: str, alias: str | None, name: str) -> Accoun
         raise Taken(f"there is an account {account_id} already")
     if alias is not None and account_by_alias(tx, alias) is not None:
         raise Taken(f"the alias {alias} is another account's")
-    tx.insert(accounts, id=account_id, alias=alias, name=name, created_at=tx.now, status=OPEN)
+    tx.insert(accounts, id=account_id, alias=alias, name=name, created_at=tx.now)
     return Account(account_id, alias, name, tx.now)
