@@ -31,7 +31,7 @@ def ec2(edge: Edge, body: bytes = DESCRIBE) -> Request:
 
 def users(edge: Edge) -> list[str]:
     with edge.identity.database.reading() as tx:
-        return [row.name for row in tx.all(records.users.select())]
+        return [row.name for row in tx.all(records.users.users.select())]
 
 
 # -------------------------------------------------------------------------------------------------------------- answers

@@ -1,5 +1,15 @@
 """IAM's and STS's operations."""
 
-from mallee.identity.api import sts, users
+from mallee.identity.api import (
+    sts,
+    users,
+)
 
-OPERATIONS = {"iam": (users,), "sts": (sts,)}
+OPERATIONS = {
+    "iam": (
+        users,
+    ),
+    "sts": (
+        sts,
+    ),
+}  # fmt: skip

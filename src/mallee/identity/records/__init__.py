@@ -3,8 +3,8 @@
 What the rest of the cloud asks most often can be had from the package itself.
 """
 
-from mallee.identity.records import policies, roles, tags
-from mallee.identity.records.accounts import Account, account, account_by_alias, accounts, add_account, all_accounts
+from mallee.identity.records import accounts, policies, roles, tags, users
+from mallee.identity.records.accounts import Account, account, account_by_alias, add_account, all_accounts
 from mallee.identity.records.keys import (
     ACTIVE,
     INACTIVE,
@@ -16,7 +16,7 @@ from mallee.identity.records.keys import (
     root_access_keys,
 )
 from mallee.identity.records.names import Taken
-from mallee.identity.records.users import User, add_user, user, user_by_name, users
+from mallee.identity.records.users import User, add_user, user, user_by_name
 
 __all__ = [
     "ACTIVE",
