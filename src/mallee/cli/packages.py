@@ -31,7 +31,7 @@ NODE = (
     "pkg-config",
     "python3-dev",
 )
-TESTS = (*NODE, "postgresql-15", "busybox-static", "iputils-ping")
+TESTS = (*NODE, "postgresql-15", "slapd", "ldap-utils", "libsasl2-modules", "busybox-static", "iputils-ping")
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 

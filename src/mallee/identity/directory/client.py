@@ -186,7 +186,7 @@ def _texts(entry: Mapping[str, Any], name: str) -> list[str]:
 def _key(dn: str) -> str:
     """The form in which distinguished names are compared: without case and needless spaces."""
     try:
-        return ",".join(f"{name.strip().lower()}={value.strip().lower()}{tie}" for name, value, tie in parse_dn(dn))
+        return ",".join(f"{name.strip().lower()}={value.strip().lower()}{tie}" for name, value, tie in parse_dn(dn, strip=True))
     except LDAPInvalidDnError:
         return dn.strip().lower()
 
