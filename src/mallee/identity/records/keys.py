@@ -1,4 +1,5 @@
-"""Access keys. A secret is stored sealed (``vault``) and leaves this floor only through ``identity.keys``."""
+"""Access keys, and the public SSH keys of users. An access key's secret is stored sealed (``vault``) and leaves this floor
+only through ``identity.keys``."""
 
 from __future__ import annotations
 
@@ -24,6 +25,18 @@ access_keys = resource_table(
 )
 Index("access_keys_by_user", access_keys.c.account_id, access_keys.c.user_id)
 
+ssh_public_keys = resource_table(
+    "iam_ssh_public_keys",
+    Column("id", Text, primary_key=True),
+    Column("user_id", Text, nullable=False),
+    Column("body", Text, nullable=False),
+    Column("line", Text, nullable=False),
+    Column("fingerprint", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("uploaded_at", Timestamp, nullable=False),
+)
+Index("iam_ssh_public_keys_by_user", ssh_public_keys.c.user_id, ssh_public_keys.c.line, unique=True)
+
 
 @dataclass(frozen=True, slots=True)
 class AccessKey:
@@ -33,6 +46,20 @@ class AccessKey:
     secret: bytes
     status: str
     created_at: datetime.datetime
+
+
+@dataclass(frozen=True, slots=True)
+class SshPublicKey:
+    """``body`` is what was uploaded; ``line`` the same key as ``ssh-rsa …``, without a comment."""
+
+    id: str
+    account_id: str
+    user_id: str
+    body: str
+    line: str
+    fingerprint: str
+    status: str
+    uploaded_at: datetime.datetime
 
 
 _KEY = select(access_keys).where(access_keys.c.id == bindparam("id"))
@@ -45,6 +72,12 @@ _KEYS_OF = (
     select(access_keys)
     .where(access_keys.c.account_id == bindparam("account_id"), access_keys.c.user_id == bindparam("user_id"))
     .order_by(access_keys.c.created_at, access_keys.c.id)
+)
+_SSH_KEY = select(ssh_public_keys).where(
+    ssh_public_keys.c.account_id == bindparam("account_id"), ssh_public_keys.c.id == bindparam("id")
+)
+_SSH_KEYS_OF = (
+    select(ssh_public_keys).where(ssh_public_keys.c.user_id == bindparam("user_id")).order_by(ssh_public_keys.c.id)
 )
 
 
@@ -81,3 +114,11 @@ def add_access_key(
         created_at=tx.now,
     )
     return access_key_id, text
+
+
+def ssh_public_key(tx: Tx, account_id: str, key_id: str) -> SshPublicKey | None:
+    return one(SshPublicKey, tx.first(_SSH_KEY, account_id=account_id, id=key_id))
+
+
+def ssh_public_keys_of(tx: Tx, user_id: str) -> list[SshPublicKey]:
+    return read_all(SshPublicKey, tx.all(_SSH_KEYS_OF, user_id=user_id))
