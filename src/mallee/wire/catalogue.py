@@ -54,7 +54,7 @@ _S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
 
 ENTRIES = (
     Entry("ec2", ("ec2",), "2016-11-15", ("ec2",), dialects.EC2, namespace="http://ec2.amazonaws.com/doc/{version}/"),
-    Entry("iam", ("iam",), "2010-05-08", _QUERY, dialects.QUERY),
+    Entry("iam", ("iam",), "2010-05-08", _QUERY, dialects.IAM),
     Entry("sts", ("sts",), "2011-06-15", _QUERY, dialects.QUERY),
     Entry("s3", ("s3", "s3express"), "2006-03-01", ("rest-xml",), dialects.S3, namespace=_S3),
     Entry("autoscaling", ("autoscaling",), "2011-01-01", _QUERY, dialects.QUERY),

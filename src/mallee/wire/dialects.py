@@ -10,7 +10,7 @@ clients match on is the code; the sentences are AWS's as far as they are known.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, ClassVar
 
 from mallee.wire.checks import Rules, Step, Violation
 from mallee.wire.errors import AwsError
@@ -402,6 +402,24 @@ class CloudWatchDialect(Dialect):
         return f"The parameter {name} is required."
 
 
+class IamDialect(Dialect):
+    """IAM has its own sentences for names and paths with characters that are not allowed, if that is all there is to say."""
+
+    _RULES: ClassVar = {
+        r"[\w+=,.@-]+": "It must contain only alphanumeric characters and/or the following: +=,.@_-",
+        r"(\u002F)|(\u002F[\u0021-\u007E]+\u002F)": "It must begin and end with / and contain only alphanumeric "
+        "characters and/or / characters.",
+        r"\u002F[\u0021-\u007F]*": "It must begin with the / character and contain only alphanumeric characters "
+        "and/or / characters.",
+    }
+
+    def violations(self, found: Sequence[Violation]) -> AwsError:
+        if any(violation.rule != "pattern" or violation.limit not in self._RULES for violation in found):
+            return super().violations(found)
+        name = ".".join(self.path(found[0].steps))
+        return AwsError(self.code, f"The specified value for {name} is invalid. {self._RULES[found[0].limit]}", status=400)
+
+
 _SQS = "AWS.SimpleQueueService."
 _SQS_CODES = {
     name: _SQS + name
@@ -433,6 +451,7 @@ EC2 = Ec2Dialect(
     "InvalidParameterValue", "InvalidParameterValue", unsupported="UnsupportedOperation", statuses=EC2_STATUSES
 )
 QUERY = Dialect("ValidationError", "MalformedInput")
+IAM = IamDialect("ValidationError", "MalformedInput")
 JSON = Dialect("ValidationException", "SerializationException", _UNKNOWN)
 LOGS = Dialect("InvalidParameterException", "SerializationException", _UNKNOWN)
 EBS = Dialect(

@@ -1,8 +1,8 @@
 """The models' patterns are Java regular expressions; this makes Python ones of them.
 
-Differences that occur: ``\\p{...}`` classes, surrogate pairs for characters beyond U+FFFF, and POSIX names. A pattern
-that cannot be carried over, or that could backtrack without bound, is not checked: better to accept than to refuse
-wrongly or to hang.
+Differences that occur: ``\\p{...}`` classes, surrogate pairs for characters beyond U+FFFF, POSIX names, and that ``\\w``,
+``\\d`` and ``\\s`` are ASCII's only. A pattern that cannot be carried over, or that could backtrack without bound, is
+not checked: better to accept than to refuse wrongly or to hang.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def compiled(pattern: str) -> re.Pattern[str] | None:
     if dangerous(pattern):
         return None
     try:
-        return re.compile(_translate(pattern))
+        return re.compile(_translate(pattern), re.ASCII)
     except (re.error, KeyError, OverflowError):
         return None
 
@@ -110,7 +110,7 @@ def _last_literal(inner: str) -> tuple[str, str]:
 
 def _class_has(piece: str, literal: str) -> bool:
     try:
-        return re.fullmatch(_translate(piece), literal) is not None
+        return re.fullmatch(_translate(piece), literal, re.ASCII) is not None
     except (re.error, KeyError):
         return True
 
