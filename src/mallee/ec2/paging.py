@@ -1,24 +1,16 @@
 """EC2's pages: ``MaxResults`` and ``NextToken``.
 
 A page is cut from a complete, filtered list by the key of its last item, not by an offset, so that rows that come
-and go between two calls neither repeat nor hide others. The token is opaque, and authenticated: it names the
-operation, the account and the parameters that it continues, and any other use of it is refused.
+and go between two calls neither repeat nor hide others (``identity.markers``).
 """
 
 from __future__ import annotations
 
-import base64
 import bisect
-import functools
-import hashlib
-import hmac
-import json
-import secrets
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mallee.identity import vault
+from mallee.identity import markers
 from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
@@ -27,7 +19,6 @@ if TYPE_CHECKING:
 Item = TypeVar("Item")
 Key = str | int | tuple[Any, ...]
 
-_MAC_LENGTH = 16
 _FREE = frozenset({"NextToken", "MaxResults", "DryRun"})
 
 
@@ -80,8 +71,7 @@ def refuse_with_ids(call: Call, member: str, name: str) -> None:
 
 
 def token(call: Call, after: Key) -> str:
-    body = json.dumps(after, separators=(",", ":")).encode()
-    return base64.urlsafe_b64encode(_mac(call, body) + body).decode().rstrip("=")
+    return markers.seal(call, after, _FREE)
 
 
 def position(call: Call) -> Any:
@@ -90,34 +80,6 @@ def position(call: Call) -> Any:
     if not given:
         return None
     try:
-        raw = base64.urlsafe_b64decode(given.encode("ascii") + b"=" * (-len(given) % 4))
-        mac, body = raw[:_MAC_LENGTH], raw[_MAC_LENGTH:]
-        if hmac.compare_digest(mac, _mac(call, body)):
-            return _frozen(json.loads(body))
-    except ValueError:
-        pass
-    raise AwsError("InvalidNextToken", f"The token '{given[:200]}' is invalid")
-
-
-def _frozen(value: Any) -> Any:
-    return tuple(_frozen(each) for each in value) if isinstance(value, list) else value
-
-
-def _mac(call: Call, body: bytes) -> bytes:
-    asked = {name: value for name, value in call.input.items() if name not in _FREE}
-    bound = json.dumps([call.operation, call.account_id, asked], sort_keys=True, default=str, separators=(",", ":"))
-    return hmac.digest(_key(call), bound.encode() + b"\0" + body, hashlib.sha256)[:_MAC_LENGTH]
-
-
-def _key(call: Call) -> bytes:
-    return _derived(call.settings.cloud / vault.FILE)
-
-
-@functools.cache
-def _derived(master_key: Path) -> bytes:
-    """A key of its own from the cloud's master key; where there is none (a cloud in memory), one for this process."""
-    try:
-        secret = master_key.read_bytes()
-    except FileNotFoundError:
-        secret = secrets.token_bytes(32)
-    return hmac.digest(secret, b"mallee pages", hashlib.sha256)
+        return markers.unseal(call, given, _FREE)
+    except markers.Forged:
+        raise AwsError("InvalidNextToken", f"The token '{given[:200]}' is invalid") from None
