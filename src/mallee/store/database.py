@@ -148,12 +148,13 @@ class _Writing:
 
     def __enter__(self) -> Tx:
         database = self._database
+        began = time.monotonic()
         try:
             session = database.engine.begin_write(self._durable, self._serializable)
         except StoreUnavailable as error:
             database._failed(error)
             raise
-        self._work = Work(database.engine, session, database.clock.now(), self._actor, True)
+        self._work = Work(database.engine, session, database.clock.now(), self._actor, True, began)
         return Tx(self._work, self._account_id)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
@@ -205,12 +206,13 @@ class _Reading:
 
     def __enter__(self) -> Tx:
         database = self._database
+        began = time.monotonic()
         try:
             session = database.engine.begin_read()
         except StoreUnavailable as error:
             database._failed(error)
             raise
-        self._work = Work(database.engine, session, database.clock.now(), None, False)
+        self._work = Work(database.engine, session, database.clock.now(), None, False, began)
         return Tx(self._work, self._account_id)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:

@@ -67,6 +67,7 @@ class Engine:
         guard(self._scoped.dialect, scoped=True)
         self._idle: deque[Session] = deque()
         self._closed = False
+        self.memory: dict[Any, Any] = {}
 
     def connect(self) -> Session:
         """A new session. Raises StoreUnavailable."""

@@ -110,14 +110,17 @@ def shape(table: sa.Table) -> Shape:
 class Work:
     """What the views of one transaction share."""
 
-    __slots__ = ("actor", "after", "depth", "engine", "entries", "failed", "now", "over", "session", "topics", "writable")
+    __slots__ = ("actor", "after", "began", "depth", "engine", "entries", "failed", "now", "over", "session", "topics", "writable")
 
-    def __init__(self, engine: Engine, session: Session, now: datetime, actor: Actor | None, writable: bool) -> None:
+    def __init__(
+        self, engine: Engine, session: Session, now: datetime, actor: Actor | None, writable: bool, began: float
+    ) -> None:
         self.engine = engine
         self.session = session
         self.now = now
         self.actor = actor
         self.writable = writable
+        self.began = began
         self.entries: list[dict[str, Any]] = []
         self.topics: set[str] = set()
         self.after: list[Callable[[], None]] = []
@@ -153,6 +156,27 @@ class Tx:
     def everyone(self) -> Tx:
         """The same transaction without the account's border."""
         return self if self.account_id is None else Tx(self._work, None)
+
+    def of(self, account_id: str) -> Tx:
+        """The same transaction within the border of that account: for calls that come without one, or act in another's name."""
+        return self if self.account_id == account_id else Tx(self._work, account_id)
+
+    # for caches of what was read
+
+    @property
+    def began(self) -> float:
+        """``time.monotonic()`` before the transaction began: it has seen every commit that was over by then."""
+        return self._work.began
+
+    @property
+    def changed(self) -> bool:
+        """Whether the transaction has changed journaled tables, so that what it reads may never be true."""
+        return bool(self._work.entries)
+
+    @property
+    def memory(self) -> dict[Any, Any]:
+        """What this process remembers of the database, beyond transactions: each cache under a key of its own."""
+        return self._work.engine.memory
 
     # reading
 
