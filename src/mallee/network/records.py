@@ -389,6 +389,19 @@ _IDS = {
 }
 
 
+_ROWS = {
+    "rtb": select(route_tables.c.id, route_tables.c.vpc_id).where(route_tables.c.id == bindparam("id")),
+    "igw": select(internet_gateways.c.id, internet_gateways.c.vpc_id).where(internet_gateways.c.id == bindparam("id")),
+    "acl": select(network_acls.c.id, network_acls.c.vpc_id).where(network_acls.c.id == bindparam("id")),
+    "dopt": select(dhcp_options.c.id).where(dhcp_options.c.id == bindparam("id")),
+}
+
+
+def row(tx: Tx, prefix: str, id: str) -> Any:
+    """A route table, gateway, ACL or options set as far as its id and its VPC go, or None."""
+    return tx.first(_ROWS[prefix], id=id)
+
+
 def existing(tx: Tx, prefix: str, ids: list[str]) -> set[str]:
     """Which of the ids, all of one kind, exist for the transaction's account."""
     found: set[str] = set()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from mallee.ec2 import filters, paging, resources, tags
+from mallee.ec2.access import about_id, checked
+from mallee.identity.access import Check
 from mallee.identity.call import Call
 from mallee.wire.errors import AwsError
 
@@ -53,3 +56,15 @@ def _resources(call: Call) -> list[str]:
         raise AwsError("InvalidParameterValue", f"The request names more than {MAXIMUM_RESOURCES} resources")
     resources.require(call.tx, ids)
     return ids
+
+
+def _tagged(call: Call) -> Iterable[Check]:
+    """Each resource with the condition keys of its own type."""
+    return [about_id(call, id) for id in dict.fromkeys(call.input.get("Resources") or ())]
+
+
+ACCESS = {
+    "create_tags": checked(find=_tagged),
+    "delete_tags": checked(find=_tagged),
+    "describe_tags": checked(),
+}

@@ -3,13 +3,16 @@ DescribeAddressesAttribute."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from mallee.ec2 import filters, paging, resources, tags
+from mallee.ec2.access import about_id, checked
 from mallee.ec2.listing import by_ids
+from mallee.identity.access import Check, On
 from mallee.identity.call import Call
-from mallee.network import addresses, interfaces, records
+from mallee.network import access, addresses, interfaces, records
 from mallee.network.records import Address, Interface
 from mallee.wire.errors import AwsError
 
@@ -241,3 +244,32 @@ def describe_addresses_attribute(call: Call) -> dict[str, Any]:
         "Addresses": [{"AllocationId": each.id, "PublicIp": each.public_ip} for each in found],
         "NextToken": token,
     }
+
+
+# --------------------------------------------------------------------------------------------------------------- access
+
+
+def _instance(call: Call) -> Iterable[Check]:
+    """The instance that the call names: another domain's resource."""
+    id = call.input.get("InstanceId")
+    return [about_id(call, id)] if id else []
+
+
+ACCESS = {
+    "allocate_address": checked(On(access.NEW_ELASTIC_IP)),
+    "associate_address": checked(
+        On(access.ELASTIC_IP, "AllocationId"),
+        On(access.ELASTIC_IP_AT, "PublicIp"),
+        On(access.NETWORK_INTERFACE, "NetworkInterfaceId"),
+        find=_instance,
+    ),
+    "disassociate_address": checked(
+        On(access.ELASTIC_IP_ASSOCIATED, "AssociationId"),
+        On(access.INTERFACE_ASSOCIATED, "AssociationId"),
+        On(access.ELASTIC_IP_AT, "PublicIp"),
+        On(access.INTERFACE_AT, "PublicIp"),
+    ),
+    "release_address": checked(On(access.ELASTIC_IP, "AllocationId"), On(access.ELASTIC_IP_AT, "PublicIp")),
+    "describe_addresses": checked(),
+    "describe_addresses_attribute": checked(),
+}

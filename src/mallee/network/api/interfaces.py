@@ -3,13 +3,15 @@ ResetNetworkInterfaceAttribute."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from mallee.ec2 import filters, paging, resources
+from mallee.ec2.access import about_id, attribute_keys, checked
 from mallee.ec2.listing import listed
+from mallee.identity.access import Check, On
 from mallee.identity.call import Call
-from mallee.network import groups, interfaces, names, records
+from mallee.network import access, groups, interfaces, names, records
 from mallee.network.records import Interface
 from mallee.wire.errors import AwsError
 
@@ -266,3 +268,32 @@ def _one(call: Call) -> Interface:
     if found is None:
         raise resources.not_found(TYPE, id)
     return found
+
+
+# --------------------------------------------------------------------------------------------------------------- access
+
+
+def _holder(call: Call) -> Iterable[Check]:
+    """Changing how an interface is attached concerns its instance too."""
+    if call.input.get("Attachment") is not None:
+        found = interfaces.one(call.tx, call.input["NetworkInterfaceId"])
+        if found is not None and found.instance_id:
+            yield about_id(call, found.instance_id)
+
+
+def _attribute(call: Call) -> str | None:
+    return next((name for name in _ATTRIBUTES if call.input.get(name) is not None), None)
+
+
+_INTERFACE = On(access.NETWORK_INTERFACE, "NetworkInterfaceId")
+ACCESS = {
+    "describe_network_interfaces": checked(),
+    "describe_network_interface_attribute": checked(),
+    "modify_network_interface_attribute": checked(
+        _INTERFACE,
+        On(access.SECURITY_GROUP, "Groups"),
+        keys=attribute_keys(_attribute, _ATTRIBUTES),
+        find=_holder,
+    ),
+    "reset_network_interface_attribute": checked(_INTERFACE),
+}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mallee.ec2 import filters
+from mallee.ec2.access import checked
 from mallee.identity.call import Call
 from mallee.network import names, quotas, records
 from mallee.wire.errors import AwsError
@@ -92,3 +93,10 @@ def describe_account_attributes(call: Call) -> dict[str, Any]:
             {"AttributeName": name, "AttributeValues": [{"AttributeValue": known[name]}]} for name in dict.fromkeys(asked)
         ]
     }
+
+
+ACCESS = {
+    "describe_regions": checked(),
+    "describe_availability_zones": checked(),
+    "describe_account_attributes": checked(),
+}

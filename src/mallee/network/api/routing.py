@@ -6,6 +6,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
 
+from mallee.ec2.access import checked
 from mallee.ec2.listing import listed
 from mallee.identity.call import Call
 from mallee.network import records
@@ -217,3 +218,10 @@ def _entry(entry: AclEntry) -> dict[str, Any]:
         else:
             shown["PortRange"] = {"From": entry.from_port, "To": entry.to_port}
     return shown
+
+
+ACCESS = {
+    "describe_route_tables": checked(),
+    "describe_internet_gateways": checked(),
+    "describe_network_acls": checked(),
+}

@@ -7,13 +7,15 @@ change is all or nothing, and reaches the hosts of the VPC by the generation tha
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from mallee.ec2 import filters, resources, tags
+from mallee.ec2.access import about, checked
 from mallee.ec2.listing import listed
+from mallee.identity.access import Check, On
 from mallee.identity.call import Call
-from mallee.network import groups, permissions, quotas, records
+from mallee.network import access, groups, permissions, quotas, records
 from mallee.network.permissions import Asked, Permission
 from mallee.network.records import Group, Rule
 from mallee.wire.errors import AwsError
@@ -333,3 +335,25 @@ def _revoked(rule: Rule) -> dict[str, Any]:
         "Description": rule.description,
         peer: rule.peer,
     }
+
+
+# ------------------------------------------------------------------------------------------------------------------ access
+
+
+def _tagged_rules(call: Call) -> Iterable[Check]:
+    """Rules are resources of the request when it gives them tags."""
+    if call.input.get("TagSpecifications"):
+        yield about(call, access.NEW_SECURITY_GROUP_RULE)
+
+
+_GROUP = (On(access.SECURITY_GROUP, "GroupId"), On(access.SECURITY_GROUP_NAMED, "GroupName"))
+ACCESS = {
+    "authorize_security_group_ingress": checked(*_GROUP, find=_tagged_rules),
+    "authorize_security_group_egress": checked(*_GROUP, find=_tagged_rules),
+    "revoke_security_group_ingress": checked(*_GROUP),
+    "revoke_security_group_egress": checked(*_GROUP),
+    "modify_security_group_rules": checked(*_GROUP, On(access.SECURITY_GROUP_RULE, "SecurityGroupRules[].SecurityGroupRuleId")),
+    "update_security_group_rule_descriptions_ingress": checked(*_GROUP),
+    "update_security_group_rule_descriptions_egress": checked(*_GROUP),
+    "describe_security_group_rules": checked(),
+}

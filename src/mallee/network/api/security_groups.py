@@ -7,9 +7,11 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mallee.ec2 import filters, paging, resources, tags
+from mallee.ec2.access import checked
 from mallee.ec2.listing import by_ids
+from mallee.identity.access import On
 from mallee.identity.call import Call
-from mallee.network import groups, permissions, records
+from mallee.network import access, groups, permissions, records
 from mallee.network.records import Group, Rule
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
@@ -173,3 +175,15 @@ def _filters(names: Mapping[str, str]) -> dict[str, Callable[[_Shown], Any]]:
         "ip-permission.group-name": _over(named, False),
         "egress.ip-permission.group-name": _over(named, True),
     }
+
+
+def _default_vpc(call: Call) -> list[str]:
+    vpc = records.default_vpc(call.tx)
+    return [] if vpc is None else [vpc.id]
+
+
+ACCESS = {
+    "create_security_group": checked(On(access.NEW_SECURITY_GROUP), On(access.VPC, "VpcId", default=_default_vpc)),
+    "delete_security_group": checked(On(access.SECURITY_GROUP, "GroupId"), On(access.SECURITY_GROUP_NAMED, "GroupName")),
+    "describe_security_groups": checked(),
+}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from mallee.ec2.access import attribute_keys, checked
 from mallee.ec2.listing import listed
+from mallee.identity.access import On
 from mallee.identity.call import Call
-from mallee.network import names, places, records, rules
+from mallee.network import access, names, places, records, rules
 from mallee.network.records import Subnet
 from mallee.wire.errors import AwsError
 
@@ -135,3 +137,13 @@ def modify_subnet_attribute(call: Call) -> dict[str, Any]:
     elif call.input[name] != _FIXED.get(name):
         raise AwsError("UnsupportedOperation", f"{name} with this value is not supported in this region.")
     return {}
+
+
+def _attribute(call: Call) -> str | None:
+    return next((name for name in _ATTRIBUTES if call.input.get(name) is not None), None)
+
+
+ACCESS = {
+    "describe_subnets": checked(),
+    "modify_subnet_attribute": checked(On(access.SUBNET, "SubnetId"), keys=attribute_keys(_attribute, _ATTRIBUTES)),
+}

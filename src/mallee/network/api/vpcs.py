@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from mallee.ec2 import resources
+from mallee.ec2.access import checked
 from mallee.ec2.listing import listed
+from mallee.identity.access import On
 from mallee.identity.call import Call
-from mallee.network import records
+from mallee.network import access, records
 from mallee.network.records import Vpc
 from mallee.wire.errors import AwsError
 
@@ -98,3 +100,10 @@ def describe_dhcp_options(call: Call) -> dict[str, Any]:
         ],
         "NextToken": token,
     }
+
+
+ACCESS = {
+    "describe_vpcs": checked(),
+    "describe_vpc_attribute": checked(On(access.VPC, "VpcId")),
+    "describe_dhcp_options": checked(),
+}
