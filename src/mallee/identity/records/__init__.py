@@ -3,7 +3,7 @@
 What the rest of the cloud asks most often can be had from the package itself.
 """
 
-from mallee.identity.records import accounts, policies, roles, tags, users, uses
+from mallee.identity.records import accounts, control, policies, roles, tags, users, uses
 from mallee.identity.records.accounts import Account, account, account_by_alias, add_account, all_accounts
 from mallee.identity.records.keys import (
     ACTIVE,
@@ -35,6 +35,7 @@ __all__ = [
     "add_account",
     "add_user",
     "all_accounts",
+    "control",
     "policies",
     "roles",
     "root_access_keys",

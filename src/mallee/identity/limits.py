@@ -1,0 +1,78 @@
+"""What Eucalyptus's ``Effect: Limit`` statements say: a number that a quota's condition key must not exceed.
+
+A statement counts for a quota when it names the action that adds one and bounds the quota's key by
+``NumericLessThanEquals``, the one operator that Eucalyptus has there. Whatever else it says (a resource, other conditions)
+does not weaken it.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from mallee.identity.rules import conditions, patterns
+from mallee.identity.rules.grammar import Clause, Document, Kind, Malformed, read
+
+OPERATOR = "numericlessthanequals"
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """One bound of one statement; keys are in small letters."""
+
+    clause: Clause
+    key: str
+    value: float
+
+    def concerns(self, action: str, key: str) -> bool:
+        return self.key == key.lower() and self._names(action.lower())
+
+    def _names(self, action: str) -> bool:
+        named = any(patterns.glob(pattern)(action) for pattern in self.clause.actions)
+        return named is not self.clause.not_action
+
+
+@functools.lru_cache(maxsize=2000)
+def limits(document: str) -> tuple[Limit, ...]:
+    """The limits of a policy that was accepted once; none for a text that is no policy."""
+    try:
+        found = read(document, Kind.IDENTITY)
+    except Malformed:
+        return ()
+    return tuple(_of(found))
+
+
+def _of(document: Document) -> Iterable[Limit]:
+    for clause in document.clauses:
+        if clause.effect != "Limit":
+            continue
+        for operator, key, values in clause.conditions:
+            if operator.lower() != OPERATOR:
+                continue
+            numbers = [number for each in values if (number := conditions.number(conditions.text(each))) is not None]
+            if numbers:
+                yield Limit(clause, key.lower(), float(max(numbers)))  # several values of a key are alternatives
+
+
+def stated(documents: Iterable[str], action: str, key: str) -> list[float]:
+    """The bounds that the documents put on a quota."""
+    return [each.value for text in documents for each in limits(text) if each.concerns(action, key)]
+
+
+def check_account_policy(document: str, known: Iterable[str]) -> None:
+    """Raises Malformed unless the document consists of Limit statements that bound ``known`` keys: what it says must
+    have an effect."""
+    keys = {key.lower() for key in known}
+    for clause in read(document, Kind.IDENTITY).clauses:
+        if clause.effect != "Limit":
+            raise Malformed("A policy of an account holds statements with the Effect Limit only.")
+        if not clause.conditions:
+            raise Malformed("A statement with the Effect Limit needs a Condition.")
+        for operator, key, values in clause.conditions:
+            if operator.lower() != OPERATOR:
+                raise Malformed(f"A statement with the Effect Limit takes the operator NumericLessThanEquals, not {operator}.")
+            if key.lower() not in keys:
+                raise Malformed(f"{key} is no quota of this cloud.")
+            if any(conditions.number(conditions.text(each)) is None for each in values):
+                raise Malformed(f"The limit of {key} must be a number.")
