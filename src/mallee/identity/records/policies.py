@@ -7,9 +7,10 @@ an attachment names a policy by its ARN, whosever it is. A document is stored as
 from __future__ import annotations
 
 import datetime
+from collections.abc import Collection
 from dataclasses import dataclass
 
-from sqlalchemy import Column, Index, bindparam, select
+from sqlalchemy import Column, Index, and_, bindparam, select
 
 from mallee.identity.records.names import folded, one
 from mallee.store import Integer, Text, Timestamp, Tx, read_all, resource_table
@@ -104,6 +105,27 @@ _ATTACHED_TO = (
     .where(attachments.c.holder_id == bindparam("holder_id"))
     .order_by(attachments.c.attached_at, attachments.c.policy_arn)
 )
+_IN_FORCE = (
+    select(policies, policy_versions.c.document)
+    .join(
+        policy_versions,
+        and_(policy_versions.c.policy_id == policies.c.id, policy_versions.c.number == policies.c.default_version),
+    )
+    .where(policies.c.account_id == bindparam("account_id"), policies.c.folded_name.in_(bindparam("names", expanding=True)))
+)
+
+
+def documents_in_force(tx: Tx, account_id: str, arns: Collection[str], partition: str) -> dict[str, str]:
+    """The default versions' documents of an account's own managed policies, by ARN; one that does not exist is left out."""
+    names = sorted({folded(arn.rpartition("/")[2]) for arn in arns})
+    if not names:
+        return {}
+    wanted, found = set(arns), {}
+    for row in tx.all(_IN_FORCE, account_id=account_id, names=names):
+        arn = f"arn:{partition}:iam::{account_id}:policy{row.path}{row.name}"
+        if arn in wanted:
+            found[arn] = row.document
+    return found
 
 
 def policy_by_name(tx: Tx, account_id: str, name: str) -> ManagedPolicy | None:
