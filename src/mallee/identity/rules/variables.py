@@ -1,0 +1,117 @@
+"""Texts of a policy with variables in them: ``${aws:username}``, ``${aws:PrincipalTag/team, 'none'}``, ``${*}``.
+
+A text is read once into tokens. What a variable stands for is put in at each question and is never a wildcard there,
+whatever characters it has; a variable whose key the request lacks makes the whole text match nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from mallee.identity.rules import patterns
+from mallee.identity.rules.context import Context
+from mallee.identity.rules.errors import SYNTAX, Malformed
+
+_VARIABLE = re.compile(r"\$\{(?:([*?$])|\s*([^${}',*?\s][^${}',*?]*?)\s*(?:,\s*'([^'{}]*)'\s*)?)\}")
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    name: str  # the key as the policy spells it
+    default: str | None
+
+    def value(self, context: Context) -> str | None:
+        found = context.single(self.name)
+        return self.default if found is None else found
+
+
+class Star:
+    """A ``*`` in the policy's own text."""
+
+
+class One:
+    """A ``?`` in the policy's own text."""
+
+
+Token = str | Variable | type[Star] | type[One]
+Test = Callable[[str, Context], bool]
+"""Whether a text of the request matches a text of the policy."""
+
+
+def tokens(text: str, variables: bool, wildcards: bool) -> tuple[Token, ...]:
+    """A text of a policy, read. Without ``variables`` (an old Version, or an element that takes none) ``${`` is but text."""
+    found: list[Token] = []
+    place = 0
+    while variables and (start := text.find("${", place)) >= 0:
+        _literal(found, text[place:start], wildcards)
+        variable = _VARIABLE.match(text, start)
+        if variable is None:
+            raise Malformed(SYNTAX)
+        special, key, default = variable.groups()
+        found.append(special if special else Variable(key, default))
+        place = variable.end()
+    _literal(found, text[place:], wildcards)
+    return tuple(found)
+
+
+def _literal(found: list[Token], text: str, wildcards: bool) -> None:
+    if not wildcards:
+        found.append(text)
+        return
+    for part in re.split(r"([*?])", text):
+        if part:
+            found.append(Star if part == "*" else One if part == "?" else part)
+
+
+def keys(read: tuple[Token, ...]) -> frozenset[str]:
+    return frozenset(token.name for token in read if isinstance(token, Variable))
+
+
+def test(read: tuple[Token, ...], ignore_case: bool = False) -> Test:
+    """The matcher of a text that was read."""
+    if not any(isinstance(token, Variable) for token in read):
+        matches = _fixed(read, ignore_case)
+        if ignore_case:
+            return lambda text, context: matches(text.lower())
+        return lambda text, context: matches(text)
+
+    def matches_with(text: str, context: Context) -> bool:
+        pieces = resolve(read, context, ignore_case)
+        return pieces is not None and patterns.match(pieces, text.lower() if ignore_case else text)
+
+    return matches_with
+
+
+def resolve(read: tuple[Token, ...], context: Context, ignore_case: bool = False) -> list[patterns.Piece] | None:
+    """The pieces between stars with every variable's value in its place; None when a variable has no value."""
+    pieces: list[list[str | None]] = [[]]
+    for token in read:
+        if token is Star:
+            pieces.append([])
+        elif token is One:
+            pieces[-1].append(None)
+        else:
+            text = token.value(context) if isinstance(token, Variable) else token
+            if text is None:
+                return None
+            assert isinstance(text, str)
+            pieces[-1].append(text.lower() if ignore_case else text)
+    return [patterns.piece(each) for each in pieces]
+
+
+_NOTHING = Context()
+
+
+def _fixed(read: tuple[Token, ...], ignore_case: bool) -> patterns.Matcher:
+    pieces = resolve(read, _NOTHING, ignore_case)
+    assert pieces is not None
+    if len(pieces) == 1 and None not in pieces[0]:
+        return "".join(token for token in pieces[0] if token).__eq__
+    if not any(pieces):
+        return patterns.everything
+    if len(pieces) == 2 and not pieces[1] and len(pieces[0]) == 1 and pieces[0][0] is not None:
+        start = pieces[0][0]
+        return lambda text: text.startswith(start)
+    return lambda text: patterns.match(pieces, text)
