@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, bindparam, select
 
 from mallee.identity.records.names import Taken, one
-from mallee.store import Text, Timestamp, Tx, read_all, resource_table
+from mallee.store import Integer, Text, Timestamp, Tx, read_all, resource_table
 
 OPEN = "ACTIVE"
 CLOSED = "SUSPENDED"
@@ -22,13 +22,15 @@ accounts = resource_table(
     Column("created_at", Timestamp, nullable=False),
     Column("closed_at", Timestamp),
     Column("not_before", Timestamp),
+    Column("token_version", Integer, nullable=False, default=1),
     owned=False,
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """``not_before``: session credentials issued earlier are void, whoever they are for."""
+    """``not_before``: session credentials issued earlier are void, whoever they are for. ``token_version``: what the account
+    chose by SetSecurityTokenServicePreferences; 1 until then."""
 
     id: str
     alias: str | None
@@ -36,6 +38,7 @@ class Account:
     created_at: datetime.datetime
     closed_at: datetime.datetime | None = None
     not_before: datetime.datetime | None = None
+    token_version: int = 1
 
     @property
     def status(self) -> str:
@@ -73,3 +76,11 @@ def add_account(tx: Tx, account_id: str, alias: str | None, name: str) -> Accoun
         raise Taken(f"the alias {alias} is another account's")
     tx.insert(accounts, id=account_id, alias=alias, name=name, created_at=tx.now)
     return Account(account_id, alias, name, tx.now)
+
+
+def set_alias(tx: Tx, account_id: str, alias: str | None) -> None:
+    """An account has one alias at most, and no two accounts the same. Raises ``Taken``."""
+    other = account_by_alias(tx, alias) if alias is not None else None
+    if other is not None:
+        raise Taken(f"the alias {alias} is in use")
+    tx.change(accounts, account_id, alias=alias)

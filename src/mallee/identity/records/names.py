@@ -5,7 +5,10 @@ from __future__ import annotations
 import secrets
 from typing import Any, TypeVar
 
-from mallee.store import read
+import sqlalchemy as sa
+from sqlalchemy import bindparam
+
+from mallee.store import Integer, Text, read
 
 T = TypeVar("T")
 
@@ -35,3 +38,24 @@ def folded(name: str) -> str:
 
 def one(kind: type[T], row: Any) -> T | None:
     return None if row is None else read(kind, row)
+
+
+def listing(table: sa.Table) -> sa.Select[Any]:
+    """The query of a part of an account's named things, by name, with the parameters of ``part``. Paths are compared as they
+    are, by characters: to LIKE, an underscore would be a wildcard."""
+    begin = sa.func.substr(table.c.path, 1, bindparam("length", type_=Integer))
+    return (
+        sa.select(table)
+        .where(
+            table.c.account_id == bindparam("account_id"),
+            table.c.folded_name > bindparam("after"),
+            begin == bindparam("prefix", type_=Text),
+        )
+        .order_by(table.c.folded_name)
+        .limit(bindparam("most", type_=Integer))
+    )
+
+
+def part(account_id: str, prefix: str, after: str, most: int) -> dict[str, Any]:
+    """What ``listing`` asks for: at most so many, after the folded name ``after``, whose path begins with ``prefix``."""
+    return {"account_id": account_id, "prefix": prefix, "length": len(prefix), "after": after, "most": most}

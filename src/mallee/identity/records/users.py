@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import datetime
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Column, Index, bindparam, select
 
-from mallee.identity.records.names import Taken, folded, one, unique
-from mallee.store import Text, Timestamp, Tx, read_all, resource_table
+from mallee.identity.records.names import Taken, folded, listing, one, part, unique
+from mallee.store import Integer, Text, Timestamp, Tx, read_all, resource_table
 
 users = resource_table(
     "users",
@@ -81,6 +81,14 @@ _GROUPS_OF = (
     select(groups).join(members, members.c.group_id == groups.c.id).where(members.c.user_id == bindparam("user_id"))
     .order_by(groups.c.folded_name)
 )  # fmt: skip
+_USERS_OF = (
+    select(users).join(members, members.c.user_id == users.c.id)
+    .where(members.c.group_id == bindparam("group_id"), users.c.folded_name > bindparam("after"))
+    .order_by(users.c.folded_name).limit(bindparam("most", type_=Integer))
+)  # fmt: skip
+_SOMEBODY = select(members.c.user_id).where(members.c.group_id == bindparam("group_id")).limit(1)
+_USERS = listing(users)
+_GROUPS = listing(groups)
 
 
 def user(tx: Tx, user_id: str) -> User | None:
@@ -100,13 +108,38 @@ def groups_of(tx: Tx, user_id: str) -> list[Group]:
     return read_all(Group, tx.all(_GROUPS_OF, user_id=user_id))
 
 
-def add_user(tx: Tx, account_id: str, name: str, path: str = "/", origin: str | None = None) -> User:
+def users_in(tx: Tx, account_id: str, prefix: str = "", after: str = "", most: int = 1_000_000) -> list[User]:
+    """The account's users whose path begins with ``prefix``, by name; at most so many, from after the folded name."""
+    return read_all(User, tx.all(_USERS, **part(account_id, prefix, after, most)))
+
+
+def groups_in(tx: Tx, account_id: str, prefix: str = "", after: str = "", most: int = 1_000_000) -> list[Group]:
+    """As ``users_in``."""
+    return read_all(Group, tx.all(_GROUPS, **part(account_id, prefix, after, most)))
+
+
+def users_of(tx: Tx, group_id: str, after: str = "", most: int = 1_000_000) -> list[User]:
+    """Who is in the group, by name."""
+    return read_all(User, tx.all(_USERS_OF, group_id=group_id, after=after, most=most))
+
+
+def has_users(tx: Tx, group_id: str) -> bool:
+    return tx.first(_SOMEBODY, group_id=group_id) is not None
+
+
+def is_in(tx: Tx, group_id: str, user_id: str) -> bool:
+    return tx.get(members, {"group_id": group_id, "user_id": user_id}) is not None
+
+
+def add_user(
+    tx: Tx, account_id: str, name: str, path: str = "/", origin: str | None = None, boundary_arn: str | None = None
+) -> User:
     if user_by_name(tx, account_id, name) is not None:
         raise Taken(f"there is a user {name} already")
-    made = User(unique("AIDA"), account_id, name, path, tx.now, None, origin)
+    made = User(unique("AIDA"), account_id, name, path, tx.now, boundary_arn, origin)
     tx.insert(
         users, id=made.id, account_id=account_id, name=name, folded_name=folded(name), path=path, created_at=tx.now,
-        origin=origin,
+        boundary_arn=boundary_arn, origin=origin,
     )  # fmt: skip
     return made
 
@@ -120,3 +153,21 @@ def add_group(tx: Tx, account_id: str, name: str, path: str = "/", origin: str |
         origin=origin,
     )  # fmt: skip
     return made
+
+
+def rename_user(tx: Tx, found: User, name: str, path: str) -> User:
+    """Gives the user another name or path, or only another case. Raises ``Taken``."""
+    other = user_by_name(tx, found.account_id, name)
+    if other is not None and other.id != found.id:
+        raise Taken(f"there is a user {name} already")
+    tx.change(users, found.id, name=name, folded_name=folded(name), path=path)
+    return replace(found, name=name, path=path)
+
+
+def rename_group(tx: Tx, found: Group, name: str, path: str) -> Group:
+    """As ``rename_user``."""
+    other = group_by_name(tx, found.account_id, name)
+    if other is not None and other.id != found.id:
+        raise Taken(f"there is a group {name} already")
+    tx.change(groups, found.id, name=name, folded_name=folded(name), path=path)
+    return replace(found, name=name, path=path)
