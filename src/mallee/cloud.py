@@ -43,6 +43,7 @@ from mallee.http.protocol import Limits
 from mallee.http.server import Listener, PortTaken, listen, metrics_app
 from mallee.identity import setup, vault
 from mallee.identity.authenticate import Authenticator, utc_now
+from mallee.identity.directory.synchronisation import Ask
 from mallee.identity.keys import Keyring
 from mallee.identity.tools import Tools
 from mallee.registry import Registry
@@ -69,6 +70,7 @@ class World:
     settings: Settings
     database: Database
     tools: Tools
+    ask_directory: Ask | None = None  # None: the one that is configured
 
 
 class Cloud:

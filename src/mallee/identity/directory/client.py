@@ -15,7 +15,7 @@ import ldap3
 from ldap3.core.exceptions import LDAPBindError, LDAPException, LDAPInvalidDnError, LDAPInvalidFilterError
 from ldap3.utils.dn import parse_dn
 
-from mallee.identity.directory.configuration import Configuration, Entries, Service
+from mallee.identity.directory.configuration import Configuration, DirectoryError, Entries, Service
 from mallee.identity.directory.plan import Person, Snapshot
 
 CONNECT = 5  # seconds
@@ -23,10 +23,6 @@ ANSWER = 30
 PAGE = 500
 MOST = 100_000  # entries of one search
 _MAX_INFO = 256
-
-
-class DirectoryError(Exception):
-    """The directory cannot be asked, or answers what cannot be used. The text is a sentence for the operator."""
 
 
 _REFUSALS = frozenset({"invalidCredentials", "inappropriateAuthentication", "invalidDNSyntax", "noSuchObject"})

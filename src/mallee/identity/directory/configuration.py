@@ -22,6 +22,10 @@ class BadConfiguration(Exception):
     """What is wrong with the document, in a sentence for whoever wrote it."""
 
 
+class DirectoryError(Exception):
+    """The directory cannot be asked, or answers what cannot be used. The text is a sentence for the operator."""
+
+
 @dataclass(frozen=True, slots=True)
 class Service:
     """``url``: ``ldap://host:port`` or ``ldaps://``; ``start_tls`` secures the former before anything is said. ``method``:
