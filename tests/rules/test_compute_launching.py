@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mallee.compute import instance_types, launching
+from mallee.compute import instance_types, launching, lookup
 from mallee.compute.api import run
 from mallee.wire import services
 from mallee.wire.errors import AwsError
@@ -19,7 +19,7 @@ MINIMAL = {"MinCount": 1, "MaxCount": 1, "ImageId": "ami-0123456789abcdef0"}
 
 
 def test_every_parameter_of_the_model_is_known():
-    source = inspect.getsource(launching) + inspect.getsource(run)
+    source = inspect.getsource(launching) + inspect.getsource(run) + inspect.getsource(lookup)
     known = {path.partition(".")[0] for path in launching._HARMLESS}
     shape = services.get("ec2").operation("RunInstances").input
     forgotten = [name for name in shape.members if name not in known and f'"{name}"' not in source and name not in ("DryRun",)]

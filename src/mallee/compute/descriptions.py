@@ -142,7 +142,8 @@ def _describe(
         instance_type, key_name, zone, vpc_id, subnet_id, client_token, created_at, launched_at, _terminated_at,
         state, _power, _force_off, _revision, _reboots, _has_run, reason_code, reason, transition_reason,
         _behavior, _termination_protected, _stop_protected, ebs_optimized,
-        metadata_tokens, metadata_hops, metadata_endpoint, metadata_tags, metadata_applied, account_id,
+        metadata_tokens, metadata_hops, metadata_endpoint, metadata_tags, metadata_applied,
+        _association_id, profile_id, profile_arn, _profile_since, account_id,
     ) = row
     # fmt: on
     options = metadata_options(metadata_tokens, metadata_hops, metadata_endpoint, metadata_tags, metadata_applied)
@@ -157,6 +158,7 @@ def _describe(
         "ClientToken": client_token,
         "CpuOptions": _processors(instance_type),
         "EbsOptimized": ebs_optimized,
+        "IamInstanceProfile": None if profile_id is None else {"Arn": profile_arn, "Id": profile_id},
         "InstanceType": instance_type,
         "KernelId": kernel_id,
         "KeyName": key_name,

@@ -29,7 +29,6 @@ _HARMLESS: dict[str, tuple[Any, ...]] = {
     "EnablePrimaryIpv6": (False,),
     "EnclaveOptions.Enabled": (False,),
     "HibernationOptions.Configured": (False,),
-    "IamInstanceProfile": ({},),
     "InstanceMarketOptions.MarketType": ("on-demand",),
     "InstanceMarketOptions.SpotOptions": (),
     "Ipv6AddressCount": (0,),
@@ -109,6 +108,7 @@ class Request:
     stop_protected: bool
     ebs_optimized: bool | None
     metadata: rules.MetadataOptions
+    profile: rules.ProfileNamed | None
     client_token: str
 
 
@@ -150,6 +150,7 @@ def read(given: Mapping[str, Any]) -> Request:
         stop_protected=bool(given.get("DisableApiStop")),
         ebs_optimized=given.get("EbsOptimized"),
         metadata=rules.metadata_options(given.get("MetadataOptions")),
+        profile=rules.profile_named(given.get("IamInstanceProfile")),
         client_token=given.get("ClientToken") or "",
     )
 

@@ -61,7 +61,14 @@ INSTANCES = resource_table(
     Column("metadata_endpoint", Text, nullable=False),
     Column("metadata_tags", Text, nullable=False),
     Column("metadata_applied", Flag, nullable=False),
+    # the association with an instance profile, as it was made: a profile made anew under the same name is another
+    Column("profile_association_id", Text),
+    Column("profile_id", Text),
+    Column("profile_arn", Text),
+    Column("profile_since", Timestamp),
 )
+Index("instances_by_profile", INSTANCES.c.profile_id)
+Index("instances_by_profile_association", INSTANCES.c.profile_association_id, unique=True)
 Index("instances_by_age", INSTANCES.c.account_id, INSTANCES.c.created_at)
 Index("instances_by_image", INSTANCES.c.image_id)
 
@@ -168,6 +175,10 @@ class Instance:
     metadata_endpoint: str
     metadata_tags: str
     metadata_applied: bool
+    profile_association_id: str | None = None
+    profile_id: str | None = None
+    profile_arn: str | None = None
+    profile_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -228,6 +239,9 @@ _SOME = select(INSTANCES).where(INSTANCES.c.id.in_(bindparam("ids", expanding=Tr
 _EVERY = select(INSTANCES).order_by(INSTANCES.c.created_at, INSTANCES.c.reservation_id, INSTANCES.c.launch_index)
 _IDS = select(INSTANCES.c.id).where(INSTANCES.c.id.in_(bindparam("ids", expanding=True)))
 _LIVE = select(func.count()).select_from(INSTANCES).where(INSTANCES.c.terminated_at.is_(None))
+_WITH_PROFILE = select(INSTANCES.c.id).where(INSTANCES.c.profile_id == bindparam("profile_id"))
+_ASSOCIATED = select(INSTANCES).where(INSTANCES.c.profile_association_id.is_not(None))
+_BY_ASSOCIATION = select(INSTANCES).where(INSTANCES.c.profile_association_id == bindparam("id"))
 _OF_RESERVATION = select(INSTANCES.c.id).where(INSTANCES.c.reservation_id == bindparam("id")).order_by(INSTANCES.c.launch_index)
 _LAUNCH_DATA = select(LAUNCH_DATA).where(LAUNCH_DATA.c.instance_id == bindparam("id"))
 _LAUNCH_DATA_OF = select(LAUNCH_DATA).where(LAUNCH_DATA.c.instance_id.in_(bindparam("ids", expanding=True)))
@@ -278,6 +292,21 @@ def of_reservation(tx: Tx, reservation_id: str) -> list[str]:
     return [row.id for row in tx.all(_OF_RESERVATION, id=reservation_id)]
 
 
+def with_profile(tx: Tx, profile_id: str) -> list[str]:
+    """Ids of the instances that an instance profile is associated with."""
+    return [row.id for row in tx.all(_WITH_PROFILE, profile_id=profile_id)]
+
+
+def associated(tx: Tx) -> list[Instance]:
+    """The account's instances that have an instance profile."""
+    return read_all(Instance, tx.all(_ASSOCIATED))
+
+
+def of_profile_association(tx: Tx, id: str) -> Instance | None:
+    row = tx.first(_BY_ASSOCIATION, id=id)
+    return None if row is None else read(Instance, row)
+
+
 def launch_data(tx: Tx, id: str) -> tuple[str | None, str | None]:
     """User data (base64) and public key of an instance."""
     row = tx.first(_LAUNCH_DATA, id=id)
@@ -292,6 +321,7 @@ def launch_data_of(tx: Tx, ids: Sequence[str]) -> dict[str, tuple[str | None, st
 
 _VOLUMES = select(ROOT_VOLUMES).where(ROOT_VOLUMES.c.instance_id.in_(bindparam("ids", expanding=True)))
 _EVERY_VOLUME = select(ROOT_VOLUMES).where(ROOT_VOLUMES.c.instance_id.is_not(None))
+_VOLUME = select(ROOT_VOLUMES).where(ROOT_VOLUMES.c.id == bindparam("id"))
 _VOLUME_IDS = select(ROOT_VOLUMES.c.id).where(ROOT_VOLUMES.c.id.in_(bindparam("ids", expanding=True)))
 
 
@@ -302,6 +332,11 @@ def volume_rows(tx: Tx, ids: Sequence[str] | None) -> list[Any]:
 
 def root_volume_of(tx: Tx, instance_id: str) -> RootVolume | None:
     row = tx.first(_VOLUMES, ids=[instance_id])
+    return None if row is None else read(RootVolume, row)
+
+
+def volume(tx: Tx, id: str) -> RootVolume | None:
+    row = tx.first(_VOLUME, id=id)
     return None if row is None else read(RootVolume, row)
 
 

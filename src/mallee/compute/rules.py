@@ -312,6 +312,25 @@ _OPTION_VALUES = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class ProfileNamed:
+    """An instance profile as requests name it: by one of the two."""
+
+    arn: str | None
+    name: str | None
+
+
+def profile_named(given: Mapping[str, Any] | None) -> ProfileNamed | None:
+    """What an ``IamInstanceProfile`` names; None when it names none."""
+    arn, name = (given or {}).get("Arn") or None, (given or {}).get("Name") or None
+    if arn and name:
+        raise AwsError(
+            "InvalidParameterCombination",
+            "The parameter 'iamInstanceProfile.name' may not be used in combination with 'iamInstanceProfile.arn'",
+        )
+    return ProfileNamed(arn, name) if arn or name else None
+
+
 def counts(minimum: int | None, maximum: int | None, limit: int) -> tuple[int, int]:
     """MinCount and MaxCount of a launch, checked as EC2 checks them."""
     for name, value in (("minCount", minimum), ("maxCount", maximum)):

@@ -99,7 +99,7 @@ def about_id(call: Call, id: str, keys: Mapping[str, Values | Callable[[], Value
     return about(call, type, id, keys)
 
 
-def attribute_keys(changed: Callable[[Call], str | None], members: Iterable[str]) -> dict[str, Callable[[Call], Values]]:
+def attribute_keys(changed: Callable[[Call], Values], members: Iterable[str]) -> dict[str, Callable[[Call], Values]]:
     """``ec2:Attribute`` and ``ec2:Attribute/<Name>`` of an operation that modifies one of an input's ``members``; ``changed``
     says which."""
 

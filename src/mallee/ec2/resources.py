@@ -55,6 +55,13 @@ KINDS = (
     _kind("network-interface", "eni", "InvalidNetworkInterfaceID", "networkInterface ID '{}'", "InvalidNetworkInterfaceId"),
     _kind("elastic-ip", "eipalloc", "InvalidAllocationID", "allocation ID '{}'"),
     _kind("address-association", "eipassoc", "InvalidAssociationID", "association ID '{}'"),
+    Kind(
+        "iam-instance-profile-association",
+        "iip-assoc",
+        "InvalidAssociationID.NotFound",
+        "InvalidAssociationID.Malformed",
+        "An invalid association-id of '{}' was given",
+    ),
     _kind("interface-attachment", "eni-attach", "InvalidAttachmentID", "attachment ID '{}'"),
     _kind("placement-group", "pg", "InvalidPlacementGroupId", "placement group '{}'"),
     _kind("natgateway", "nat", "InvalidNatGatewayID", "nat gateway ID '{}'"),

@@ -93,6 +93,7 @@ def _address_associated(call: Call, association_id: str) -> records.Address | No
 
 
 NETWORK_INTERFACE = resource("network-interface", lambda call, id: interfaces.one(call.tx, id), _INTERFACE_KEYS)
+NEW_NETWORK_INTERFACE = resource("network-interface")
 INTERFACE_ASSOCIATED = resource("network-interface", _interface_associated, _INTERFACE_KEYS, by_own_id("network-interface"))
 INTERFACE_AT = resource("network-interface", _interface_at, _INTERFACE_KEYS, by_own_id("network-interface"))
 ELASTIC_IP = resource("elastic-ip", lambda call, id: addresses.by_id(call.tx, id), _ADDRESS_KEYS)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any
 
-from mallee.compute import changes, descriptions, instance_types, records, rules
+from mallee.compute import access, changes, descriptions, instance_types, records, rules
 from mallee.compute.records import LAUNCH_DATA, ROOT_VOLUMES, Instance
 from mallee.ec2 import resources
+from mallee.ec2.access import about, attribute_keys, checked
+from mallee.identity.access import Check, On
 from mallee.identity.call import Call
+from mallee.network import access as networks
 from mallee.network import groups, interfaces
 from mallee.network.records import Interface
 from mallee.nodes import records as nodes
@@ -327,4 +330,44 @@ _WRITERS: dict[str, Callable[[Call, Instance, Any], None]] = {
     "sourceDestCheck": _set_source_dest_check,
     "sriovNetSupport": _set_fixed(None),
     "userData": _set_user_data,
+}
+
+
+# ------------------------------------------------------------------------------------------------------------------ access
+
+
+def _attribute(call: Call) -> str | None:
+    """The attribute that is modified, by the member of the input that has its name."""
+    given = next((member for member in _MEMBERS if call.input.get(member) is not None), None)
+    by_name = {attribute: member for member, attribute in _MEMBERS.items()}
+    return given or by_name.get(call.input.get("Attribute") or "")
+
+
+def _volumes(call: Call) -> Iterable[Check]:
+    """The volumes whose attachments are modified."""
+    wanted = {(mapping.get("DeviceName") or "").removeprefix("/dev/") for mapping in call.input.get("BlockDeviceMappings") or ()}
+    if wanted and records.instance(call.tx, call.input["InstanceId"]) is not None:
+        for volume in records.volume_rows(call.tx, [call.input["InstanceId"]]):
+            if volume.device_name.removeprefix("/dev/") in wanted:
+                yield about(call, access.VOLUME, volume.id)
+
+
+_OPTIONS = ("HttpTokens", "HttpPutResponseHopLimit", "HttpEndpoint", "HttpProtocolIpv6", "InstanceMetadataTags")
+
+
+def _option(call: Call) -> list[str] | None:
+    return [member for member in _OPTIONS if call.input.get(member) is not None] or None
+
+
+_INSTANCE = On(access.INSTANCE, "InstanceId")
+ACCESS = {
+    "describe_instance_attribute": checked(_INSTANCE),
+    "modify_instance_attribute": checked(
+        _INSTANCE,
+        On(networks.SECURITY_GROUP, "Groups"),
+        keys=attribute_keys(_attribute, _MEMBERS),
+        find=_volumes,
+    ),
+    "reset_instance_attribute": checked(_INSTANCE),
+    "modify_instance_metadata_options": checked(_INSTANCE, keys=attribute_keys(_option, _OPTIONS)),
 }

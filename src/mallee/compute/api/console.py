@@ -5,8 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from mallee.compute import records
+from mallee.compute import access, records
 from mallee.ec2 import resources
+from mallee.ec2.access import checked
+from mallee.identity.access import On
 from mallee.identity.call import Call
 from mallee.nodes import records as nodes
 from mallee.wire.errors import AwsError
@@ -28,3 +30,6 @@ def get_console_output(call: Call) -> dict[str, Any]:
         return {"InstanceId": id, "Timestamp": call.now}
     text = base64.b64encode(console.text[-LIMIT:]).decode("ascii")
     return {"InstanceId": id, "Timestamp": console.written_at, "Output": text}
+
+
+ACCESS = {"get_console_output": checked(On(access.INSTANCE, "InstanceId"))}

@@ -9,14 +9,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from mallee.compute import records
+from mallee.compute import access, records
+from mallee.compute.access import PROVIDER
 from mallee.compute.answers import path
 from mallee.compute.records import Image
 from mallee.ec2 import filters, paging, resources, tags
+from mallee.ec2.access import checked
+from mallee.identity.access import On
 from mallee.identity.call import Call
 from mallee.wire.errors import AwsError
 
-PROVIDER = "amazon"
 VOLUME_TYPE = "gp3"
 
 _PREFIXES = ("ami", "aki", "ari")
@@ -232,3 +234,9 @@ def _describe(call: Call, image: Image, given: tags.TagList) -> dict[str, Any]:
         "RamdiskId": image.ramdisk_id,
         "Tags": given,
     }
+
+
+ACCESS = {
+    "describe_images": checked(),
+    "describe_image_attribute": checked(On(access.IMAGE, "ImageId")),
+}

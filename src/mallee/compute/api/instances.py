@@ -9,6 +9,7 @@ from mallee.compute import descriptions, named
 from mallee.compute.answers import path
 from mallee.compute.descriptions import Described
 from mallee.ec2 import filters, paging, tags
+from mallee.ec2.access import checked
 from mallee.identity.call import Call
 
 Reader = Callable[[Described], Any]
@@ -59,8 +60,8 @@ _FILTERS: dict[str, Reader] = {
     "hibernation-options.configured": _answer("HibernationOptions", "Configured"),
     "host-id": _absent,
     "hypervisor": _answer("Hypervisor"),
-    "iam-instance-profile.arn": _absent,
-    "iam-instance-profile.id": _absent,
+    "iam-instance-profile.arn": _answer("IamInstanceProfile", "Arn"),
+    "iam-instance-profile.id": _answer("IamInstanceProfile", "Id"),
     "image-id": _answer("ImageId"),
     "instance-id": _answer("InstanceId"),
     "instance-lifecycle": _absent,
@@ -208,3 +209,6 @@ def _table(call: Call, given: Any) -> dict[str, Reader]:
         return lambda each: [tag[member] for interface in each.interfaces for tag in labels.get(interface.id, ())]
 
     return _FILTERS | {"network-interface.tag-key": reader("Key"), "network-interface.tag-value": reader("Value")}
+
+
+ACCESS = {"describe_instances": checked()}

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from mallee.compute import keys, records
+from mallee.compute import access, keys, records
 from mallee.compute.records import KEY_PAIRS, KeyPair
 from mallee.ec2 import filters, resources, tags
+from mallee.ec2.access import checked
+from mallee.identity.access import On
 from mallee.identity.call import Call
 from mallee.store import ids
 from mallee.wire.errors import AwsError
@@ -145,3 +147,13 @@ def _describe(key: KeyPair, given: tags.TagList, with_public: bool) -> dict[str,
         "Tags": given,
         "PublicKey": f"{key.public_key} {key.name}" if with_public else None,
     }
+
+
+ACCESS = {
+    "create_key_pair": checked(
+        On(access.NEW_KEY_PAIR), keys={"ec2:KeyPairType": lambda call: call.input.get("KeyType") or "rsa"}
+    ),
+    "import_key_pair": checked(On(access.NEW_KEY_PAIR)),
+    "describe_key_pairs": checked(),
+    "delete_key_pair": checked(On(access.KEY_PAIR, "KeyName"), On(access.KEY_PAIR_IDENTIFIED, "KeyPairId")),
+}

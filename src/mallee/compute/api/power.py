@@ -9,8 +9,10 @@ from collections.abc import Callable
 from typing import Any
 
 from mallee import durable
-from mallee.compute import changes, named, records, rules
+from mallee.compute import access, changes, named, records, rules
 from mallee.compute.records import Instance
+from mallee.ec2.access import checked
+from mallee.identity.access import On
 from mallee.identity.call import Call
 from mallee.network import interfaces
 from mallee.nodes import records as nodes
@@ -130,3 +132,12 @@ def _terminate(call: Call, instance: Instance) -> None:
         **changes.because("Client.UserInitiatedShutdown"),
     )
     durable.signal(call.tx, instance.id, "terminate")
+
+
+_INSTANCES = On(access.INSTANCE, "InstanceIds")
+ACCESS = {
+    "start_instances": checked(_INSTANCES),
+    "stop_instances": checked(_INSTANCES),
+    "reboot_instances": checked(_INSTANCES),
+    "terminate_instances": checked(_INSTANCES),
+}

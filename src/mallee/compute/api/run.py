@@ -8,38 +8,21 @@ AWS: a launch gets between MinCount and MaxCount instances or fails.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from mallee import durable
-from mallee.compute import changes, descriptions, instance_types, launching, records, rules
-from mallee.compute.instance_types import InstanceType
-from mallee.compute.launching import Request
+from mallee.compute import access, changes, descriptions, launch_access, launching, lookup, profiles, records, rules
 from mallee.compute.life import InstanceLife
-from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES, Image
-from mallee.ec2 import resources, tags, tokens
+from mallee.compute.lookup import Launch
+from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES
+from mallee.ec2 import tags, tokens
+from mallee.ec2.access import checked
+from mallee.identity.access import On
 from mallee.identity.call import Call
-from mallee.network import groups, interfaces, places
+from mallee.network import interfaces, places
 from mallee.nodes import records as nodes
 from mallee.store import ids
 from mallee.wire.errors import AwsError
-
-TAGGED = ("instance", "volume", "network-interface")
-NOT_HERE = ("spot-instances-request", "elastic-gpu", "capacity-reservation")
-
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """A request with everything that it names looked up."""
-
-    asked: Request
-    image: Image
-    kernel_id: str | None
-    ramdisk_id: str | None
-    type: InstanceType
-    root: rules.RootVolume
-    public_key: str | None
-    labels: dict[str, tags.TagList]
 
 
 def run_instances(call: Call) -> dict[str, Any]:
@@ -47,93 +30,18 @@ def run_instances(call: Call) -> dict[str, Any]:
     saved = tokens.remembered(call, token)
     if saved is not None:
         return _once_more(call, saved)
-    launch = _look_up(call, launching.read(call.input))
-    subnet, wanted = _subnet(call, launch)
+    launch = lookup.launch(call, launching.read(call.input))
+    subnet, wanted = lookup.subnet_of(call, launch.asked)
     zone, placed = _place(call, launch, subnet, wanted)
     if zone != subnet.zone:
         subnet = places.subnet_for(call.tx, call.settings, None, zone)
-    group_ids = groups.resolve(
-        call.tx,
-        subnet.vpc_id,
-        launch.asked.interface.group_ids,
-        launch.asked.interface.group_names,
-        launch.asked.interface.subnet_id or "",
-    )
+    group_ids = lookup.groups_of(call, launch.asked, subnet)
     reservation_id = ids.new("r")
     _write(call, launch, reservation_id, subnet, placed)
     _connect(call, launch, subnet, group_ids, placed)
     tokens.remember(call, token, {"reservation": reservation_id})
     durable.start_waiting(call.tx, InstanceLife.name, placed)
     return _answer(call, placed)
-
-
-def _look_up(call: Call, asked: Request) -> Launch:
-    tx = call.tx
-    labels = {kind: _labels(call, kind) for kind in TAGGED}
-    image = _image(call, asked.image_id, "machine", "ami")
-    kernel_id, ramdisk_id = image.kernel_id, image.ramdisk_id
-    if asked.kernel_id:
-        kernel_id = _image(call, asked.kernel_id, "kernel", "aki").id
-    if asked.ramdisk_id:
-        ramdisk_id = _image(call, asked.ramdisk_id, "ramdisk", "ari").id
-    kind = _type(asked, image)
-    public_key = None
-    if asked.key_name:
-        key = records.key_named(tx, asked.key_name)
-        if key is None:
-            raise AwsError("InvalidKeyPair.NotFound", f"The key pair '{asked.key_name}' does not exist")
-        public_key = f"{key.public_key} {key.name}"
-    root = rules.root_volume(asked.mappings, image.root_device_name or "", image.root_gib or 1)
-    return Launch(asked, image, kernel_id, ramdisk_id, kind, root, public_key, labels)
-
-
-def _labels(call: Call, kind: str) -> tags.TagList:
-    for each in call.input.get("TagSpecifications") or ():
-        if each.get("ResourceType") in NOT_HERE:
-            raise AwsError(
-                "UnsupportedOperation", f"Tags for resources of the type '{each['ResourceType']}' are not supported here."
-            )
-    return tags.from_specifications(call.input, kind, *(other for other in TAGGED if other != kind))
-
-
-def _image(call: Call, id: str, kind: str, prefix: str) -> Image:
-    resources.check_id(prefix, id)
-    image = records.visible_image(call.tx, call.account_id, id)
-    if image is None or image.kind != kind:
-        raise resources.not_found(prefix, id)
-    if image.state != "available":
-        raise AwsError("InvalidAMIID.Unavailable", f"The image ID '[{id}]' is no longer available")
-    return image
-
-
-def _type(asked: Request, image: Image) -> InstanceType:
-    name = asked.instance_type or instance_types.DEFAULT
-    kind = instance_types.find(name)
-    if kind is None:
-        raise AwsError("InvalidParameterValue", f"Invalid value '{name[:64]}' for InstanceType.")
-    if image.architecture not in kind.architectures:
-        raise AwsError(
-            "InvalidParameterValue",
-            f"The architecture '{','.join(kind.architectures)}' of the specified instance type does not match the "
-            f"architecture '{image.architecture}' of the specified AMI.",
-        )
-    if asked.ebs_optimized and kind.ebs_optimized == "unsupported":
-        raise AwsError("Unsupported", f"EBS-optimized instances are not supported for the instance type '{name}'.")
-    if (asked.cores or kind.cores, asked.threads or kind.threads) != (kind.cores, kind.threads):
-        raise AwsError(
-            "UnsupportedOperation",
-            f"CpuOptions other than the default of '{name}' ({kind.cores} cores of {kind.threads} threads) "
-            "are not supported here.",
-        )
-    return kind
-
-
-def _subnet(call: Call, launch: Launch) -> tuple[Any, str | None]:
-    """The subnet, and the zone that placing must keep to: None when the call leaves the zone to the cloud."""
-    asked = launch.asked
-    zone = asked.zone or asked.zone_id
-    subnet = places.subnet_for(call.tx, call.settings, asked.interface.subnet_id, zone)
-    return subnet, subnet.zone if asked.interface.subnet_id or zone else None
 
 
 def _place(call: Call, launch: Launch, subnet: Any, zone: str | None) -> tuple[str, dict[str, str]]:
@@ -190,7 +98,10 @@ def _write(call: Call, launch: Launch, reservation_id: str, subnet: Any, placed:
         "metadata_tags": asked.metadata.tags,
         "metadata_applied": False,
     }
-    tx.insert_many(INSTANCES, [{"id": id, "launch_index": index, **common} for index, id in enumerate(placed)])
+    tx.insert_many(
+        INSTANCES,
+        [{"id": id, "launch_index": index, **common, **_profile(call, launch)} for index, id in enumerate(placed)],
+    )
     if asked.user_data or launch.public_key:
         data = {"user_data": asked.user_data, "public_key": launch.public_key}
         tx.insert_many(LAUNCH_DATA, [{"instance_id": id, **data} for id in placed])
@@ -207,6 +118,10 @@ def _write(call: Call, launch: Launch, reservation_id: str, subnet: Any, placed:
     tx.insert_many(ROOT_VOLUMES, volumes)
     tags.write_many(tx, list(placed), "instance", launch.labels["instance"])
     tags.write_many(tx, [str(volume["id"]) for volume in volumes], "volume", launch.labels["volume"])
+
+
+def _profile(call: Call, launch: Launch) -> dict[str, Any]:
+    return profiles.NONE if launch.profile is None else profiles.columns(call, launch.profile)
 
 
 def _connect(call: Call, launch: Launch, subnet: Any, group_ids: list[str], placed: dict[str, str]) -> None:
@@ -239,3 +154,15 @@ def _once_more(call: Call, saved: dict[str, Any]) -> dict[str, Any]:
 def _answer(call: Call, known: Any) -> dict[str, Any]:
     (reservation,) = descriptions.reservations(descriptions.describe(call.tx, call.settings, list(known)))
     return reservation
+
+
+ACCESS = {
+    "run_instances": checked(
+        On(access.IMAGE, "ImageId"),
+        On(access.IMAGE, "KernelId"),
+        On(access.IMAGE, "RamdiskId"),
+        On(access.KEY_PAIR, "KeyName"),
+        keys=launch_access.LAUNCH,
+        find=launch_access.named,
+    ),
+}

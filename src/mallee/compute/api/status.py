@@ -8,6 +8,7 @@ from typing import Any
 from mallee.compute import named, records, rules
 from mallee.compute.answers import path
 from mallee.ec2 import filters, paging
+from mallee.ec2.access import checked
 from mallee.identity.call import Call
 from mallee.network import names
 from mallee.nodes import records as nodes
@@ -87,3 +88,6 @@ def _status(value: str, since: Any) -> dict[str, Any]:
         "Status": value,
         "Details": [{"Name": "reachability", "Status": reachability, "ImpairedSince": since}],
     }
+
+
+ACCESS = {"describe_instance_status": checked()}

@@ -7,6 +7,7 @@ from typing import Any
 from mallee.compute import instance_types
 from mallee.compute.answers import path
 from mallee.ec2 import filters, paging
+from mallee.ec2.access import checked
 from mallee.identity.call import Call
 from mallee.network import names
 from mallee.wire.errors import AwsError
@@ -117,3 +118,6 @@ def describe_instance_type_offerings(call: Call) -> dict[str, Any]:
     found = filters.apply(call.input.get("Filters"), _OFFERING_FILTERS, found)
     found, token = paging.page(call, found, key=lambda each: (each["Location"], each["InstanceType"]))
     return {"InstanceTypeOfferings": found, "NextToken": token}
+
+
+ACCESS = {"describe_instance_types": checked(), "describe_instance_type_offerings": checked()}
