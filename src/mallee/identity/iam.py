@@ -214,6 +214,12 @@ def the_user(call: Call, name: str | None = None) -> user_records.User:
     return found
 
 
+def the_owner(call: Call, name: str | None) -> user_records.User | None:
+    """Whose credentials a request is about: the named user's; without a name the caller's own, which for an account's root is
+    None."""
+    return None if name is None and call.principal.is_root else the_user(call, name)
+
+
 def own_name(call: Call) -> tuple[str, ...]:
     """The caller's own user name, for ``On(USER, "UserName", default=own_name)``; none for roots and roles."""
     return (call.principal.user_name,) if call.principal.kind == "user" and call.principal.user_name else ()

@@ -12,7 +12,7 @@ from typing import Any
 
 from mallee.identity.access import ResourceType
 from mallee.identity.call import Call
-from mallee.identity.records import roles, tags, users
+from mallee.identity.records import certificates, keys, mfa, providers, roles, tags, users
 
 
 def _arn(prefix: str) -> Callable[[Call, str, Any], str]:
@@ -71,3 +71,64 @@ NEW_USER = ResourceType("user", _new("user", "UserName"))
 NEW_GROUP = ResourceType("group", _new("group", "GroupName"))
 NEW_ROLE = ResourceType("role", _new("role", "RoleName"))
 NEW_INSTANCE_PROFILE = ResourceType("instance-profile", _new("instance-profile", "InstanceProfileName"))
+
+# ------------------------------------------------------------------------------------------- credentials and who vouches
+
+
+def _named_by_arn(prefix: str) -> Callable[[Call, str, Any], str]:
+    """Of what requests name by its ARN; a serial number that is none is as good as a name."""
+
+    def arn(call: Call, identifier: str, thing: Any) -> str:
+        return identifier if identifier.startswith("arn:") else call.arn(f"{prefix}/{identifier}", "iam")
+
+    return arn
+
+
+def _arn_tags(call: Call, thing: Any) -> Mapping[str, str]:
+    return tags.tags_of(call.tx, thing.arn)
+
+
+def _mfa_device(call: Call, serial: str) -> mfa.MfaDevice | None:
+    return mfa.mfa_device(call.tx, call.account_id, serial)
+
+
+def _server_certificate(call: Call, name: str) -> certificates.ServerCertificate | None:
+    return certificates.server_certificate_by_name(call.tx, call.account_id, name)
+
+
+def _oidc_provider(call: Call, arn: str) -> providers.OidcProvider | None:
+    return providers.oidc_provider(call.tx, call.account_id, arn)
+
+
+def _saml_provider(call: Call, arn: str) -> providers.SamlProvider | None:
+    return providers.saml_provider(call.tx, call.account_id, arn)
+
+
+def _new_oidc_provider(call: Call, identifier: str, thing: Any) -> str:
+    return call.arn(f"oidc-provider/{call.input.get('Url', identifier).removeprefix('https://')}", "iam")
+
+
+def _new_saml_provider(call: Call, identifier: str, thing: Any) -> str:
+    return call.arn(f"saml-provider/{call.input.get('Name', identifier)}", "iam")
+
+
+def _key_owner(call: Call, access_key_id: str) -> users.User | None:
+    found = keys.access_key(call.tx, access_key_id)
+    return users.user(call.tx, found.user_id) if found is not None and found.user_id is not None else None
+
+
+def _key_owner_arn(call: Call, access_key_id: str, owner: users.User | None) -> str:
+    """A key that is not this account's, or the root's, has no user that a policy could name."""
+    return call.arn("user/*", "iam") if owner is None else owner.arn(call.settings.partition)
+
+
+MFA = ResourceType("mfa", _named_by_arn("mfa"), _mfa_device, tags=_tags)
+SERVER_CERTIFICATE = ResourceType("server-certificate", _arn("server-certificate"), _server_certificate, tags=_tags)
+OIDC_PROVIDER = ResourceType("oidc-provider", _named_by_arn("oidc-provider"), _oidc_provider, tags=_arn_tags)
+SAML_PROVIDER = ResourceType("saml-provider", _named_by_arn("saml-provider"), _saml_provider, tags=_arn_tags)
+KEY_OWNER = ResourceType("user", _key_owner_arn, _key_owner, tags=_tags)
+
+NEW_MFA = ResourceType("mfa", _new("mfa", "VirtualMFADeviceName"))
+NEW_SERVER_CERTIFICATE = ResourceType("server-certificate", _new("server-certificate", "ServerCertificateName"))
+NEW_OIDC_PROVIDER = ResourceType("oidc-provider", _new_oidc_provider)
+NEW_SAML_PROVIDER = ResourceType("saml-provider", _new_saml_provider)
