@@ -93,7 +93,7 @@ class Cloud:
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)
         authenticator = Authenticator(self.keyring, settings, signature_time)
-        self.tools = Tools(secrets, tuple(self.registry.account_hooks()))
+        self.tools = Tools(secrets, tuple(self.registry.account_hooks()), self.registry.quotas())
         self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, self.tools)
         self.lines = lines
         local = database.kind == "sqlite"

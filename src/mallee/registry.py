@@ -6,6 +6,7 @@ A domain takes part by its shape alone. Of a package in ``DOMAINS``:
   modules is the operation whose boto3 name it bears. A function that is no operation of the service's model is an
   error, not a helper. ``NOTES = {"ec2": {"run_instances": "…"}}`` says in docs/coverage.md what a caller should know.
 * ``life.py`` has machines (subclasses of ``Machine``), ``upkeep.py`` reconcilers.
+* ``quotas.py`` has ``QUOTAS``: how much of each thing an account may have.
 * ``setup.py`` may have ``new_account(tx, account_id, settings)``, called in the transaction that makes an account, and
   ``new_cloud(tx, settings)``, called at every start of the cloud and therefore idempotent.
 
@@ -23,17 +24,18 @@ from types import ModuleType
 from typing import Any
 
 from mallee.identity.call import Call, is_writing
+from mallee.identity.quotas import Quota
 from mallee.identity.setup import AccountHook
 from mallee.settings import Settings
 from mallee.store import Tx
 from mallee.wire import services
 
-DOMAINS = ("mallee.identity", "mallee.ec2", "mallee.nodes", "mallee.network", "mallee.compute")
+DOMAINS = ("mallee.identity", "mallee.ec2", "mallee.nodes", "mallee.network", "mallee.compute", "mallee.admin")
 
 # one row per operation of each of these stands in docs/coverage.md
 COVERED = (
     "ec2", "iam", "sts", "s3", "autoscaling", "cloudwatch", "elb", "elbv2", "sqs", "sns", "cloudformation", "route53", "logs",
-    "kms", "ssm", "events", "ebs",
+    "kms", "ssm", "events", "ebs", "service-quotas", "mallee",
 )  # fmt: skip
 
 CloudHook = Callable[[Tx, Settings], None]
@@ -98,6 +100,12 @@ class Registry:
 
     def cloud_hooks(self) -> list[CloudHook]:
         return [module.new_cloud for module in self._modules("setup") if hasattr(module, "new_cloud")]
+
+    def quotas(self) -> tuple[Quota, ...]:
+        """All quotas, by service and name."""
+        found = [quota for module in self._modules("quotas") for quota in module.QUOTAS]
+        _unique([str(quota) for quota in found], "quota")
+        return tuple(sorted(found, key=lambda quota: (quota.service, quota.name)))
 
     # ------------------------------------------------------------------------------------------------------- collecting
 

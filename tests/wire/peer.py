@@ -24,7 +24,9 @@ SPOKEN = [(entry.name, protocol) for entry in wire.services.entries for protocol
 @cache
 def model_of(service: str, protocol: str) -> ServiceModel:
     """botocore's model, with the service's protocol replaced and, for SQS's forms, the names that its model dropped."""
-    data = json.loads(gzip.decompress(model_file(service).read_bytes()))
+    file = wire.services.get(service).entry.model or model_file(service)
+    text = file.read_bytes()
+    data = json.loads(gzip.decompress(text) if file.suffix == ".gz" else text)
     data["metadata"]["protocol"] = protocol
     data["metadata"]["protocols"] = [protocol]
     if (service, protocol) == ("sqs", "query"):

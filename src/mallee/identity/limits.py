@@ -12,7 +12,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mallee.identity.rules import conditions, patterns
-from mallee.identity.rules.grammar import Clause, Document, Kind, Malformed, read
+from mallee.identity.rules.errors import Malformed
+from mallee.identity.rules.grammar import Clause, Document, Kind, read
 
 OPERATOR = "numericlessthanequals"
 

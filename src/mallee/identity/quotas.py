@@ -77,9 +77,7 @@ class Rows:
         own = [table.c.account_id == bindparam("account_id"), *conditions]
         self._all = chosen.select_from(table).where(*own)
         made = sa.and_(journal.c.resource_id == key, journal.c.kind == table.name, journal.c.action == "create")
-        self._made = (
-            chosen.select_from(table.join(journal, made)).where(*own).where(journal.c.actor == bindparam("actor"))
-        )
+        self._made = chosen.select_from(table.join(journal, made)).where(*own).where(journal.c.actor == bindparam("actor"))
 
     def __call__(self, tx: Tx, account_id: str) -> float:
         return self._sum(tx.everyone().all(self._all, account_id=account_id))

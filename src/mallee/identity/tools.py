@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from mallee.identity.quotas import Quota
 from mallee.identity.vault import Vault
 from mallee.settings import Settings
 from mallee.store import Tx
@@ -14,7 +15,8 @@ AccountHook = Callable[[Tx, str, Settings], None]
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """``account_hooks`` give a new account what every domain gives it."""
+    """``account_hooks`` give a new account what every domain gives it; ``quotas`` are all domains'."""
 
     vault: Vault
     account_hooks: tuple[AccountHook, ...] = field(default=())
+    quotas: tuple[Quota, ...] = field(default=())

@@ -11,10 +11,10 @@ import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, select
 
 from mallee.ec2 import tags
-from mallee.network import quotas, records, rules
+from mallee.network import records, rules
 from mallee.network.records import Address, Interface
 from mallee.nodes import records as nodes
 from mallee.store import Tx, ids, read, read_all
@@ -32,7 +32,6 @@ _ADDRESSES = select(records.addresses.c.id, records.addresses.c.account_id, reco
 )
 _BY_ID = _ADDRESSES.where(records.addresses.c.id == bindparam("id"))
 _BY_IP = _ADDRESSES.where(records.addresses.c.public_ip == bindparam("ip"))
-_COUNT = select(func.count()).select_from(records.addresses)
 _TAKEN = select(records.public_leases.c.ip)
 _TAKEN_OF = _TAKEN.where(records.public_leases.c.ip.in_(bindparam("ips", expanding=True)))
 
@@ -97,8 +96,6 @@ def _take(tx: Tx, holders: Sequence[str], candidates: object) -> list[str]:
 
 
 def allocate(tx: Tx, settings: Settings, account_id: str, wanted: str | None = None) -> Address:
-    if int(tx.value(_COUNT) or 0) >= quotas.ELASTIC_ADDRESSES:
-        raise AwsError("AddressLimitExceeded", "The maximum number of addresses has been reached.")
     allocation_id = ids.new("eipalloc")
     if wanted is None:
         found = lease(tx, settings, [allocation_id])

@@ -43,8 +43,6 @@ def create(tx: Tx, account_id: str, vpc_id: str, name: str, description: str) ->
     check_text("GroupDescription", description)
     if records.groups_named(tx, vpc_id, [name]):
         raise AwsError("InvalidGroup.Duplicate", f"The security group '{name}' already exists for VPC '{vpc_id}'")
-    if records.group_count(tx) >= quotas.GROUPS_PER_REGION:
-        raise AwsError("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached.")
     group_id = _insert(tx, account_id, vpc_id, name, description)
     tx.insert_many(records.security_group_rules, [_row(account_id, group_id, True, "-1", -1, -1, "0.0.0.0/0", None)])
     return group_id
@@ -137,7 +135,7 @@ def resolve(
         wanted += [group.id for group in by_names(tx, list(dict.fromkeys(group_names))) if group.id not in wanted]
     if not wanted:
         wanted = [records.groups_named(tx, vpc_id, [DEFAULT])[DEFAULT].id]
-    if len(wanted) > quotas.GROUPS_PER_INTERFACE:
+    if len(wanted) > 1 and len(wanted) > quotas.groups_per_interface(tx, tx.account_id or ""):
         raise AwsError(
             "SecurityGroupsPerInterfaceLimitExceeded",
             "The maximum number of security groups per interface has been reached.",

@@ -516,7 +516,6 @@ _GROUPS_NAMED = _GROUPS.where(
 )
 _GROUP_NAMES = select(security_groups.c.id, security_groups.c.name)
 _GROUP_NAMES_BY_ID = _GROUP_NAMES.where(security_groups.c.id.in_(bindparam("ids", expanding=True)))
-_GROUP_COUNT = select(func.count()).select_from(security_groups)
 _RULES = select(*_columns(security_group_rules, Rule)).order_by(security_group_rules.c.id)
 _RULES_OF = _RULES.where(security_group_rules.c.group_id.in_(bindparam("ids", expanding=True)))
 _RULES_BY_ID = _RULES.where(security_group_rules.c.id.in_(bindparam("ids", expanding=True)))
@@ -550,10 +549,6 @@ def group_names(tx: Tx, ids: list[str] | None = None) -> dict[str, str]:
     if ids is None or len(ids) > _MANY:
         return {row.id: row.name for row in tx.all(_GROUP_NAMES)}
     return {row.id: row.name for row in tx.all(_GROUP_NAMES_BY_ID, ids=ids)} if ids else {}
-
-
-def group_count(tx: Tx) -> int:
-    return int(tx.value(_GROUP_COUNT) or 0)
 
 
 def lock_group(tx: Tx, id: str) -> None:

@@ -26,6 +26,7 @@ MODULES = (
     "mallee.nodes.records",
     "mallee.network.records",
     "mallee.compute.records",
+    "mallee.admin.records",
 )
 
 

@@ -48,6 +48,8 @@ class Entry:
         return self.protocols[0].startswith("rest-")
 
 
+OWN = Path(__file__).resolve().parents[1] / "admin" / "model"  # Mallee's own service, as botocore's loader wants it
+
 _QUERY = ("query",)
 _JSON = ("json",)
 _S3 = "http://s3.amazonaws.com/doc/2006-03-01/"
@@ -94,6 +96,8 @@ ENTRIES = (
     Entry("ssm", ("ssm",), "2014-11-06", _JSON, dialects.JSON, target="AmazonSSM"),
     Entry("events", ("events",), "2015-10-07", _JSON, dialects.JSON, target="AWSEvents"),
     Entry("ebs", ("ebs",), "2019-11-02", ("rest-json",), dialects.EBS),
+    Entry("service-quotas", ("servicequotas",), "2019-06-24", _JSON, dialects.QUOTAS, target="ServiceQuotasV20190624"),
+    Entry("mallee", ("mallee",), "2026-11-01", _JSON, dialects.JSON, target="Mallee_20261101", model=OWN / "mallee/2026-11-01/service-2.json"),
 )
 
 

@@ -453,6 +453,7 @@ EC2 = Ec2Dialect(
 QUERY = Dialect("ValidationError", "MalformedInput")
 IAM = IamDialect("ValidationError", "MalformedInput")
 JSON = Dialect("ValidationException", "SerializationException", _UNKNOWN)
+QUOTAS = Dialect("IllegalArgumentException", "SerializationException", _UNKNOWN)
 LOGS = Dialect("InvalidParameterException", "SerializationException", _UNKNOWN)
 EBS = Dialect(
     "ValidationException",

@@ -12,7 +12,8 @@ from mallee.ec2.access import about_id, checked
 from mallee.ec2.listing import by_ids
 from mallee.identity.access import Check, On
 from mallee.identity.call import Call
-from mallee.network import access, addresses, interfaces, records
+from mallee.identity.quotas import require
+from mallee.network import access, addresses, interfaces, quotas, records
 from mallee.network.records import Address, Interface
 from mallee.wire.errors import AwsError
 
@@ -24,6 +25,8 @@ def allocate_address(call: Call) -> dict[str, Any]:
     if call.input.get("Domain") not in (None, "vpc"):
         raise AwsError("UnsupportedOperation", "Addresses for EC2-Classic are not supported.")
     _check_pools(call)
+    error = AwsError("AddressLimitExceeded", "The maximum number of addresses has been reached.")
+    require(call, quotas.ELASTIC_ADDRESSES, error=error)
     address = addresses.allocate(call.tx, call.settings, call.account_id, call.input.get("Address"))
     tags.write(call.tx, address.id, TYPE, given)
     return {

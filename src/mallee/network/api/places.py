@@ -7,6 +7,7 @@ from typing import Any
 from mallee.ec2 import filters
 from mallee.ec2.access import checked
 from mallee.identity.call import Call
+from mallee.identity.quotas import effective
 from mallee.network import names, quotas, records
 from mallee.wire.errors import AwsError
 
@@ -76,13 +77,14 @@ def _zone(call: Call, name: str) -> dict[str, Any]:
 
 def describe_account_attributes(call: Call) -> dict[str, Any]:
     vpc = records.default_vpc(call.tx)
+    addresses = str(int(effective(call.tx, call.account_id, quotas.ELASTIC_ADDRESSES)))
     known = {
         "supported-platforms": "VPC",
         "default-vpc": vpc.id if vpc is not None else "none",
         "max-instances": str(quotas.INSTANCES),
-        "max-elastic-ips": str(quotas.ELASTIC_ADDRESSES),
+        "max-elastic-ips": addresses,
         "vpc-max-elastic-ips": str(quotas.ELASTIC_ADDRESSES),
-        "vpc-max-security-groups-per-interface": str(quotas.GROUPS_PER_INTERFACE),
+        "vpc-max-security-groups-per-interface": str(quotas.groups_per_interface(call.tx, call.account_id)),
     }
     asked = call.input.get("AttributeNames") or list(known)
     for name in asked:

@@ -63,7 +63,7 @@ def _authorize(call: Call, egress: bool) -> dict[str, Any]:
     for each in asked:
         if each.permission in present:
             raise permissions.duplicate(each.permission)
-    _check_limit([*present, *(each.permission for each in asked)])
+    _check_limit(call, [*present, *(each.permission for each in asked)])
     added = groups.add_rules(call.tx, group, egress, asked)
     tags.write_many(call.tx, [rule.id for rule in added], TYPE, given_tags)
     groups.changed(call.tx, group.vpc_id)
@@ -114,8 +114,8 @@ def _present(call: Call, group: Group, egress: bool) -> dict[Permission, Rule]:
     return {rule.permission: rule for rule in found if rule.egress is egress}
 
 
-def _check_limit(wanted: list[Permission]) -> None:
-    if permissions.exceeds(wanted, quotas.RULES_PER_GROUP):
+def _check_limit(call: Call, wanted: list[Permission]) -> None:
+    if permissions.exceeds(wanted, quotas.rules_per_group(call.tx, call.account_id)):
         raise AwsError("RulesPerSecurityGroupLimitExceeded", "The maximum number of rules per security group has been reached.")
 
 
@@ -190,7 +190,7 @@ def modify_security_group_rules(call: Call) -> dict[str, Any]:
             raise permissions.duplicate(permission)
         seen.add((egress, permission))
     for direction in (False, True):
-        _check_limit([permission for egress, permission in after.values() if egress is direction])
+        _check_limit(call, [permission for egress, permission in after.values() if egress is direction])
     _replace(call, current, wanted)
     groups.changed(call.tx, group.vpc_id)
     return {"Return": True}

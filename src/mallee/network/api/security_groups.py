@@ -11,7 +11,8 @@ from mallee.ec2.access import checked
 from mallee.ec2.listing import by_ids
 from mallee.identity.access import On
 from mallee.identity.call import Call
-from mallee.network import access, groups, permissions, records
+from mallee.identity.quotas import require
+from mallee.network import access, groups, permissions, quotas, records
 from mallee.network.records import Group, Rule
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
@@ -31,6 +32,8 @@ def create_security_group(call: Call) -> dict[str, Any]:
         if vpc is None:
             raise AwsError("VPCIdNotSpecified", "No default VPC for this user")
     id = groups.create(call.tx, call.account_id, vpc.id, call.input["GroupName"], call.input["Description"])
+    error = AwsError("SecurityGroupLimitExceeded", "The maximum number of security groups has been reached.")
+    require(call, quotas.GROUPS, more=0, error=error)  # the new one counts already
     tags.write(call.tx, id, TYPE, given)
     return {"GroupId": id, "Tags": given, "SecurityGroupArn": call.arn(f"security-group/{id}")}
 
