@@ -19,6 +19,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 
 from mallee.identity.rules import variables
 from mallee.identity.rules.context import Context
@@ -273,15 +274,21 @@ def _addresses(read: Sequence[tuple[Token, ...]]) -> list[Test]:
     networks = [found for found in map(network, _plain(read)) if found is not None]
 
     def passes(value: str, context: Context) -> bool:
-        try:
-            address = ipaddress.ip_address(value)
-        except ValueError:
-            return False
-        if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
-            address = address.ipv4_mapped
-        return any(address in each for each in networks)
+        address = _address(value)
+        return address is not None and any(address in each for each in networks)
 
     return [passes]
+
+
+@lru_cache(maxsize=1024)
+def _address(value: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
+    """An address of the request; one of IPv4 in IPv6's clothes is taken for what it is."""
+    try:
+        address = ipaddress.ip_address(value)
+    except ValueError:
+        return None
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
 
 
 def _all() -> dict[str, Operator]:

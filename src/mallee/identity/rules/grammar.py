@@ -44,7 +44,7 @@ _ELEMENTS = frozenset(
 _SID = re.compile(r"[0-9A-Za-z]*", re.ASCII)
 _VENDOR = re.compile(r"[a-zA-Z0-9.-]+", re.ASCII)
 _ACTION_NAME = re.compile(r"[a-zA-Z0-9*?_./-]+", re.ASCII)
-_KEY = re.compile(r"[^\s:/]+:[^\s].*", re.DOTALL)
+_KEY = re.compile(r"[^\s:][^:]*:.*[^\s]", re.DOTALL)
 _TRUST_ACTIONS = frozenset(
     fold("sts:" + name)
     for name in ("AssumeRole", "AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "TagSession", "SetSourceIdentity", "SetContext")

@@ -2,7 +2,7 @@
 
 A pattern is cut at its stars into pieces that have a fixed length; each piece is looked for once, from left to right, which
 is right because the leftmost place of a piece leaves most room for those after it. Nothing is ever tried twice, so a
-hostile pattern costs at most its length times the text's.
+hostile pattern costs about the text's length for each of its stretches without stars.
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ def match(pieces: Sequence[Piece], text: str) -> bool:
     if start > end or not _fits(first, text, 0) or not _fits(last, text, end):
         return False
     for middle in pieces[1:-1]:
+        if not middle:
+            continue
         found = _find(middle, text, start, end)
         if found < 0:
             return False
@@ -86,25 +88,22 @@ def _fits(piece: Piece, text: str, at: int) -> bool:
 
 
 def _find(piece: Piece, text: str, start: int, end: int) -> int:
-    """The first place from ``start`` where the piece fits and ends by ``end``; -1 when there is none."""
+    """The first place from ``start`` where the piece fits and ends by ``end``; -1 when there is none. A piece with ``?`` is
+    looked for by all its characters at once, as bits of a number: bit i says that the first i + 1 fit just here."""
     if len(piece) == 1 and piece[0] is not None:
         return text.find(piece[0], start, end)
-    ahead = 0
+    places: dict[str, int] = {}
+    anything, bit = 0, 1
     for token in piece:
-        if token is not None:
-            break
-        ahead += 1
-    if ahead == len(piece):
-        return start if start + ahead <= end else -1
-    anchor = piece[ahead]
-    assert anchor is not None
-    whole = width(piece)
-    place = text.find(anchor, start + ahead, end)
-    while place >= 0:
-        at = place - ahead
-        if at + whole > end:
-            return -1
-        if _fits(piece, text, at):
-            return at
-        place = text.find(anchor, place + 1, end)
+        for character in token or "?":
+            if token is None:
+                anything |= bit
+            else:
+                places[character] = places.get(character, 0) | bit
+            bit <<= 1
+    whole, fitting = bit >> 1, 0
+    for at in range(start, end):
+        fitting = (fitting << 1 | 1) & (places.get(text[at], 0) | anything)
+        if fitting & whole:
+            return at + 1 - width(piece)
     return -1

@@ -17,7 +17,8 @@ from mallee.identity.rules.errors import SYNTAX, Malformed
 
 
 class Caller(Protocol):
-    """What the rules read of a principal; ``mallee.identity.call.Principal`` is one.
+    """What the rules read of a principal; ``mallee.identity.call.Principal`` is one. ``holder_id`` is the unique id of the user
+    or role whose policies count.
 
     ``kind``: root, user, assumed-role, federated-user, anonymous; or service and federated, whose ``arn`` is the service's
     name (``ec2.amazonaws.com``) and the provider's ARN or name."""
@@ -32,6 +33,8 @@ class Caller(Protocol):
     def user_id(self) -> str: ...
     @property
     def issuer_arn(self) -> str: ...
+    @property
+    def holder_id(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +46,7 @@ class Other:
     account_id: str = ""
     user_id: str = ""
     issuer_arn: str = ""
+    holder_id: str = ""
 
 
 def service(name: str) -> Other:
@@ -97,7 +101,7 @@ class Principals:
             return Named.NOT
         if self.names and (caller.arn in self.names or caller.user_id in self.names):
             return Named.ITSELF
-        if self.names and caller.kind != "root" and (caller.issuer_arn in self.names or _issuer_id(caller) in self.names):
+        if self.names and caller.kind != "root" and (caller.issuer_arn in self.names or caller.holder_id in self.names):
             return Named.BY_ISSUER
         if caller.account_id in self.accounts or (canonical_id and canonical_id in self.canonical):
             return Named.ITSELF if caller.kind == "root" else Named.BY_ACCOUNT
@@ -119,11 +123,7 @@ class Principals:
         itself = caller.arn in self.names or caller.user_id in self.names
         if caller.kind != "assumed-role":
             return itself
-        return itself and (caller.issuer_arn in self.names or _issuer_id(caller) in self.names)
-
-
-def _issuer_id(caller: Caller) -> str:
-    return caller.user_id.partition(":")[0] if caller.kind == "assumed-role" else caller.issuer_arn
+        return itself and (caller.issuer_arn in self.names or caller.holder_id in self.names)
 
 
 def read(element: object) -> Principals:
