@@ -94,7 +94,8 @@ class Generator:
         return self._number(shape, -(2**63), 2**63 - 1)
 
     def _double(self, shape: Any, depth: int) -> float:
-        return float(self._number(shape, -100_000, 100_000)) + self.random.choice([0.0, 0.0, 0.5])
+        number = float(self._number(shape, -100_000, 100_000)) + self.random.choice([0.0, 0.0, 0.5])
+        return min(number, float(shape.metadata.get("max", number)))
 
     def _float(self, shape: Any, depth: int) -> float:
         return float(self._number(shape, -1000, 1000))
