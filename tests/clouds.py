@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import re
 import socket
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,20 +64,47 @@ def mallee(home: Path, *words: str, check: bool = True) -> subprocess.CompletedP
     return done
 
 
+PORTS = Path("/tmp/mallee-test-ports")
+_reserved: list[int] = []  # descriptors that hold this process's reservations until it ends
+
+
 def free_ports(count: int = 3) -> int:
-    """The first of ``count`` consecutive ports that are free now."""
+    """The first of ``count`` consecutive ports that are free now and that no other test process, of whatever user, has been
+    given: a lock on a file says so, which the kernel lets go of when the process ends."""
+    PORTS.mkdir(exist_ok=True)
+    with suppress(PermissionError):
+        PORTS.chmod(0o1777)
     for first in range(21000, 29000, count):
-        sockets = [socket.socket() for _ in range(count)]
-        try:
-            for offset, each in enumerate(sockets):
-                each.bind(("0.0.0.0", first + offset))
-            return first
-        except OSError:
+        lock = _lock(first)
+        if lock is None:
             continue
-        finally:
-            for each in sockets:
-                each.close()
+        if all(_is_free(port) for port in range(first, first + count)):
+            _reserved.append(lock)
+            return first
+        os.close(lock)
     raise AssertionError("no free ports")
+
+
+def _lock(first: int) -> int | None:
+    try:
+        descriptor = os.open(PORTS / str(first), os.O_RDONLY | os.O_CREAT, 0o644)
+    except PermissionError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
 
 
 @contextmanager

@@ -37,6 +37,7 @@ log = logging.getLogger(__name__)
 
 HEARTBEAT = 15.0  # seconds between reports of a node on which nothing changes
 RETRY = 3.0  # seconds until a network that failed is tried again
+COMPARE = 5.0  # seconds between looks at whether every guest's QEMU is alive
 UPKEEP = 600.0  # seconds between looks at everything, whether or not anything was heard
 _LOG_LIMIT = 1 << 20  # bytes of QEMU's own words per guest
 
@@ -79,7 +80,7 @@ class Agent:
         self.consoles.start()
         self.hypervisor.start()
         self.guests.start()
-        for work in (self._ask, self._apply, self._report, self._warm):
+        for work in (self._ask, self._apply, self._report, self._warm, self._compare):
             thread = threading.Thread(target=work, name=work.__name__.strip("_"), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -110,6 +111,13 @@ class Agent:
             except Exception as error:
                 log.warning("QEMU can't be used: %s", error)
                 self._stopped.wait(10.0)
+
+    def _compare(self) -> None:
+        while not self._stopped.wait(COMPARE):
+            try:
+                self.guests.compare()
+            except Exception:
+                log.exception("comparing guests with their processes")
 
     # ---------------------------------------------------------------------------------------------------------- events
 

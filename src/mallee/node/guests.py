@@ -63,6 +63,9 @@ class Held:
     nics: tuple[domain.Nic, ...] = ()
     doing: str = ""
     ended: str | None = None  # why it ended, as the event said
+    missing: bool = False  # its QEMU was not there at the last comparison
+    suspect: bool = False  # nor at the one before
+    lost: bool = False  # it has died, and libvirtd had to be told
     stopping: float | None = None
     pressed: float = 0.0
     attempts: int = 0
@@ -162,6 +165,17 @@ class Guests:
             names = list(self._held) if self._known else []
         self._turns.wake(*names)
 
+    def compare(self) -> None:
+        """Looks for guests that shall run and whose QEMU is gone, for libvirtd may not know: one that was started while a
+        killed QEMU was still dying keeps the domain and never says that it ended. To be called now and then; a QEMU must be
+        missing twice, since libvirt replaces its files one by one."""
+        for held in self.held().values():
+            gone = held.record.state == "running" and self._hypervisor.qemu(held.id) is None
+            if gone and held.missing:
+                held.suspect = True
+                self._turns.wake(held.id)
+            held.missing = gone
+
     def images_changed(self) -> None:
         with self._lock:
             waiting = [held.id for held in self._held.values() if "images" in held.awake]
@@ -243,7 +257,7 @@ class Guests:
                     return
                 wanted = held.wanted
             try:
-                is_ = self._hypervisor.state(guest_id)
+                is_ = self._alive(held, self._hypervisor.state(guest_id))
                 step = record.decide(wanted, held.record, is_, self.boot)
                 if step == record.NOTHING:
                     self._at_rest(held, is_)
@@ -263,6 +277,18 @@ class Guests:
                 self._troubled(held, wanted, error)
                 return
             self._changed()
+
+    def _alive(self, held: Held, is_: State | None) -> State | None:
+        """What libvirtd says, unless the guest's QEMU is known to be dead: then libvirtd is told."""
+        if not held.suspect:
+            return is_
+        held.suspect = False
+        if is_ is None or held.record.state != "running" or self._hypervisor.qemu(held.id) is not None:
+            return is_
+        log.warning("guest %s: its QEMU is gone, and libvirtd did not notice", held.id)
+        held.lost = True
+        self._hypervisor.destroy(held.id)
+        return None
 
     def _troubled(self, held: Held, wanted: Guest | None, error: Exception) -> None:
         held.attempts += 1
@@ -427,10 +453,10 @@ class Guests:
         return True
 
     def _ended(self, held: Held, wanted: Guest, is_: State | None) -> bool:
-        why = held.ended or self._hypervisor.last_end(held.id) or "crashed"
+        why = "crashed" if held.lost else held.ended or self._hypervisor.last_end(held.id) or "crashed"
         if held.record.boot != self.boot:
             why = "destroyed"
-        held.ended = held.stopping = None
+        held.ended, held.stopping, held.missing, held.lost = None, None, False, False
         self._limits.remove(held.id)
         self._consoles.ended(held.id)
         if why in ("shutdown", "destroyed"):
