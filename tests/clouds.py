@@ -73,21 +73,25 @@ def free_ports(count: int = 3) -> int:
     given: a lock on a file says so, which the kernel lets go of when the process ends."""
     PORTS.mkdir(exist_ok=True)
     with suppress(PermissionError):
-        PORTS.chmod(0o1777)
+        PORTS.chmod(0o777)
     for first in range(21000, 29000, count):
-        lock = _lock(first)
-        if lock is None:
-            continue
-        if all(_is_free(port) for port in range(first, first + count)):
-            _reserved.append(lock)
+        locks: list[int] = []
+        for port in range(first, first + count):
+            lock = _lock(port)
+            if lock is None:
+                break
+            locks.append(lock)
+        if len(locks) == count and all(_is_free(port) for port in range(first, first + count)):
+            _reserved.extend(locks)
             return first
-        os.close(lock)
+        for lock in locks:
+            os.close(lock)
     raise AssertionError("no free ports")
 
 
-def _lock(first: int) -> int | None:
+def _lock(port: int) -> int | None:
     try:
-        descriptor = os.open(PORTS / str(first), os.O_RDONLY | os.O_CREAT, 0o644)
+        descriptor = os.open(PORTS / str(port), os.O_RDONLY | os.O_CREAT, 0o644)
     except PermissionError:
         return None
     try:
