@@ -1,6 +1,6 @@
 """Virtual MFA devices: a name, a sealed seed, and whose they are once enabled.
 
-``serial`` is the device's ARN. ``holder_id`` is the id of the user, or of the account for its root; None while nobody has
+``serial`` is the device's ARN, looked up as it is; two that differ in case alone cannot be. ``holder_id`` is the id of the user, or of the account for its root; None while nobody has
 enabled the device. Which code was used last is bookkeeping beside the device: a code counts once.
 """
 
@@ -59,7 +59,7 @@ class MfaDevice:
 
 
 _DEVICE = select(mfa_devices).where(
-    mfa_devices.c.account_id == bindparam("account_id"), mfa_devices.c.folded_serial == bindparam("folded_serial")
+    mfa_devices.c.account_id == bindparam("account_id"), mfa_devices.c.serial == bindparam("serial")
 )
 _DEVICES = select(mfa_devices).where(mfa_devices.c.account_id == bindparam("account_id")).order_by(mfa_devices.c.serial)
 _OF = (
@@ -72,7 +72,7 @@ _STEP = select(mfa_uses.c.step).where(mfa_uses.c.serial == bindparam("serial"))
 
 
 def mfa_device(tx: Tx, account_id: str, serial: str) -> MfaDevice | None:
-    return one(MfaDevice, tx.first(_DEVICE, account_id=account_id, folded_serial=serial.lower()))
+    return one(MfaDevice, tx.first(_DEVICE, account_id=account_id, serial=serial))
 
 
 def mfa_devices_in(tx: Tx, account_id: str) -> list[MfaDevice]:

@@ -20,10 +20,10 @@ class Taken(Exception):
     """An account id, alias or name that is already somebody's."""
 
 
-def unique(prefix: str) -> str:
+def unique(prefix: str, length: int = 16) -> str:
     """IAM's unique ids: a prefix that says the kind (AIDA, AROA, AGPA, ANPA, AIPA, ASCA, APKA, AKIA, ASIA), and sixteen
     characters."""
-    return prefix + "".join(secrets.choice(_BASE32) for _ in range(16))
+    return prefix + "".join(secrets.choice(_BASE32) for _ in range(length))
 
 
 def secret() -> str:
@@ -43,7 +43,7 @@ def one(kind: type[T], row: Any) -> T | None:
 def listing(table: sa.Table) -> sa.Select[Any]:
     """The query of a part of an account's named things, by name, with the parameters of ``part``. Paths are compared as they
     are, by characters: to LIKE, an underscore would be a wildcard."""
-    begin = sa.func.substr(table.c.path, 1, bindparam("length", type_=Integer))
+    begin = sa.func.substr(table.c.path, 1, bindparam("length", type_=sa.Integer()))
     return (
         sa.select(table)
         .where(
