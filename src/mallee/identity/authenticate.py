@@ -3,6 +3,10 @@
 It finds the claim (header, presigned query, or version 2's query), checks that the claim is for this region, service and
 time, finds the key, computes the signature, and returns the principal; or raises the error that the service spoken to
 answers. Nothing of the request's body has been interpreted before.
+
+An access key that is unknown, inactive or whose token is not ours takes the same way as a good one, with a secret that nobody
+knows, and is refused after its signature was computed; and no signature is found wrong without the key having been looked
+up in the database. So the time that an answer takes does not tell whether a key exists.
 """
 
 from __future__ import annotations
@@ -14,13 +18,17 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from mallee.identity.call import Principal
+from mallee.identity import sessions
+from mallee.identity.call import ANONYMOUS, Principal
 from mallee.identity.keys import Credential, Keyring
 from mallee.identity.signature import sigv2, sigv4
 from mallee.identity.signature.chunks import FORMS
 from mallee.identity.signature.refusals import (
+    BAD_TOKEN,
     BODY,
+    EXPIRED_TOKEN,
     INCOMPLETE,
+    MISMATCH,
     MISSING,
     UNKNOWN_KEY,
     UNSUPPORTED,
@@ -29,7 +37,9 @@ from mallee.identity.signature.refusals import (
     to_error,
 )
 from mallee.settings import Settings
+from mallee.wire.errors import AwsError
 from mallee.wire.message import Request
+from mallee.wire.model import Operation
 
 MINUTES = 5
 S3_MINUTES = 15
@@ -62,17 +72,24 @@ class Authenticator:
         self._also_global = self._also | {GLOBAL_REGION}
         self._now = now
 
-    def principal(self, request: Request, service: str, scopes: tuple[str, ...], protocol: str) -> Principal:
+    def principal(
+        self, request: Request, service: str, scopes: tuple[str, ...], protocol: str, operation: Operation | None = None
+    ) -> Principal:
         """The principal of a request whose body is here. ``scopes`` are the names by which signatures may call the
-        service. Raises ``AwsError``."""
+        service. Raises ``AwsError``. Nobody signs an operation whose model says so: what it is given proves who asks."""
+        if operation is not None and operation.unsigned:
+            return ANONYMOUS
         now = self._now()
         try:
             proof = self._prove(request, service, scopes, now)
             if service == "s3":
                 check_body(proof, request.body)
+            principal = proof.principal
+            if principal.session is not None and operation is not None:
+                _check_reach(principal, service, operation.name)
         except Refused as refused:
             raise to_error(refused, family(service, protocol), now) from None
-        return proof.principal
+        return principal
 
     def proof(self, request: Request, service: str, scopes: tuple[str, ...], protocol: str) -> Proof:
         """The same before S3's body has come: the caller owes ``check_body`` or a decoder."""
@@ -101,12 +118,17 @@ class Authenticator:
         sigv4.check_signed_headers(claim)
         s3 = service == "s3"
         sigv4.check_time(claim, now, S3_MINUTES if s3 else MINUTES)
-        credential = self._credential(claim.access_key_id, claim.token)
+        credential = self._keyring.find(claim.access_key_id, claim.token)
         payload = _s3_payload(claim, pairs) if s3 else hashlib.sha256(request.body).hexdigest()
-        key = credential.signing_key(claim.day, claim.region, claim.service)
         canonical = sigv4.canonical_request(claim, request.method, request.raw_path, pairs, payload, s3=s3)
-        sigv4.check_signature(claim, key, canonical)
-        return Proof(credential.principal, claim, key, payload)
+
+        def check(credential: Credential) -> bytes:
+            key = credential.signing_key(claim.day, claim.region, claim.service)
+            sigv4.check_signature(claim, key, canonical)
+            return key
+
+        principal, key = self._believe(credential, claim, check)
+        return Proof(principal, claim, key, payload)
 
     def _prove_v2(self, request: Request, service: str, headers: dict[str, str], now: datetime.datetime) -> Proof:
         pairs = sigv4.decoded_pairs(request.raw_query)
@@ -116,17 +138,59 @@ class Authenticator:
             raise Refused(MISSING)
         claim = sigv2.from_query(pairs)
         sigv2.check_time(claim, now, MINUTES)
-        credential = self._credential(claim.access_key_id, claim.token)
+        credential = self._keyring.find(claim.access_key_id, claim.token)
         to_sign = sigv2.string_to_sign(request.method, headers.get("host", ""), request.raw_path, pairs)
-        sigv2.check_signature(claim, credential.secret, to_sign)
-        return Proof(credential.principal, claim)
 
-    def _credential(self, access_key_id: str, token: str | None) -> Credential:
-        """A permanent key bears no session token: one that comes with it is not ours."""
-        credential = self._keyring.find(access_key_id) if token is None else None
-        if credential is None:
-            raise Refused(UNKNOWN_KEY, access_key_id=access_key_id)
-        return credential
+        def check(credential: Credential) -> bytes:
+            sigv2.check_signature(claim, credential.secret, to_sign)
+            return b""
+
+        principal, _ = self._believe(credential, claim, check)
+        return Proof(principal, claim)
+
+    def _believe(
+        self, credential: Credential, claim: sigv4.Claim | sigv2.Claim, check: Callable[[Credential], bytes]
+    ) -> tuple[Principal, bytes]:
+        """The principal, and what ``check`` answers when the signature holds. A signature that does not hold with a key
+        that is remembered is compared with the key as it is now."""
+        key = b""
+        try:
+            key = check(credential)
+        except Refused as wrong:
+            if not credential.fresh:
+                credential = self._keyring.find(claim.access_key_id, claim.token, anew=True)
+                key = check(credential) if credential.principal is not None else key
+            elif credential.principal is not None or wrong.reason != MISMATCH:
+                raise
+        principal = credential.principal
+        if principal is None:
+            raise Refused(UNKNOWN_KEY if claim.token is None else BAD_TOKEN, access_key_id=claim.access_key_id)
+        if credential.expired(self._keyring.now()):
+            raise Refused(EXPIRED_TOKEN)
+        return principal, key
+
+
+# what sessions cannot call, whatever policies allow
+_STS_OF_USERS = frozenset({"AssumeRole", "GetCallerIdentity"})
+_STS_OF_FEDERATED = frozenset({"GetCallerIdentity"})
+_NOT_OF_ROLES = frozenset({"GetSessionToken", "GetFederationToken"})
+
+
+def _check_reach(principal: Principal, service: str, operation: str) -> None:
+    """GetSessionToken's credentials reach IAM only with MFA, those of federated users not at all; neither makes further
+    credentials by itself."""
+    session = principal.session
+    assert session is not None
+    if service == "iam":
+        if session.kind == sessions.FEDERATED_USER or (session.kind == sessions.SESSION and session.mfa_at is None):
+            raise Refused(BAD_TOKEN)
+    elif service == "sts":
+        if session.kind == sessions.ASSUMED_ROLE:
+            allowed = operation not in _NOT_OF_ROLES
+        else:
+            allowed = operation in (_STS_OF_USERS if session.kind == sessions.SESSION else _STS_OF_FEDERATED)
+        if not allowed:
+            raise AwsError("AccessDenied", f"Cannot call {operation} with session credentials", status=403)
 
 
 def _s3_payload(claim: sigv4.Claim, pairs: sigv4.Pairs) -> str:

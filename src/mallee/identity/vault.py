@@ -32,17 +32,23 @@ class Vault:
         self._cipher = AESGCM(key)
 
     def seal(self, name: str, secret: str) -> bytes:
+        return self.seal_bytes(name, secret.encode())
+
+    def seal_bytes(self, name: str, secret: bytes) -> bytes:
         nonce = os.urandom(_NONCE)
-        return _FORM + nonce + self._cipher.encrypt(nonce, secret.encode(), name.encode())
+        return _FORM + nonce + self._cipher.encrypt(nonce, secret, name.encode())
 
     def open(self, name: str, sealed: bytes) -> str:
+        return self.open_bytes(name, sealed).decode()
+
+    def open_bytes(self, name: str, sealed: bytes) -> bytes:
         from cryptography.exceptions import InvalidTag
 
         if sealed[:1] != _FORM:
             raise VaultError(f"The secret of {name} is in a form that this version does not know.")
         try:
-            return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], name.encode()).decode()
-        except InvalidTag:
+            return self._cipher.decrypt(sealed[1 : 1 + _NONCE], sealed[1 + _NONCE :], name.encode())
+        except (InvalidTag, ValueError):
             raise VaultError(f"The master key does not open the secret of {name}: it is not the key that sealed it.") from None
 
 

@@ -87,7 +87,8 @@ class Member:
 
 
 class Operation:
-    """``name`` as AWS spells it, ``method_name`` as boto3 does; ``input`` and ``output`` are structures, or None."""
+    """``name`` as AWS spells it, ``method_name`` as boto3 does; ``input`` and ``output`` are structures, or None.
+    ``unsigned``: clients call it without a signature, what it is given proves who they are."""
 
     __slots__ = (
         "_cache",
@@ -99,6 +100,7 @@ class Operation:
         "input_traits",
         "name",
         "output_traits",
+        "unsigned",
     )
 
     def __init__(self, model: Model, record: dict[str, Any]) -> None:
@@ -106,6 +108,7 @@ class Operation:
         self.name: str = record["name"]
         self.http: dict[str, Any] = record.get("http", {})
         self.deprecated = bool(record.get("deprecated"))
+        self.unsigned = record.get("authtype") == "none"
         self._input, self.input_traits = record.get("input", (None, {}))
         self._output, self.output_traits = record.get("output", (None, {}))
         self._cache: dict[str, Any] | None = None

@@ -22,6 +22,8 @@ UNKNOWN_KEY: Final = "unknown key"
 MISMATCH: Final = "mismatch"
 BODY: Final = "body"  # the body is not the one whose digest was signed
 UNSIGNED_HEADERS: Final = "unsigned headers"
+BAD_TOKEN: Final = "bad token"  # a session token that is none of ours, or not this key's, or was revoked
+EXPIRED_TOKEN: Final = "expired token"
 
 # families of services
 EC2: Final = "ec2"
@@ -31,6 +33,7 @@ REST_JSON: Final = "rest-json"
 S3: Final = "s3"
 
 UNKNOWN_KEY_TEXT = "The security token included in the request is invalid."
+EXPIRED_TOKEN_TEXT = "The security token included in the request is expired"
 NOT_VALIDATED_TEXT = "AWS was not able to validate the provided access credentials"
 MISMATCH_TEXT = (
     "The request signature we calculated does not match the signature you provided. Check your AWS Secret Access Key "
@@ -76,8 +79,10 @@ def to_error(refused: Refused, kind: str, now: datetime.datetime) -> AwsError:
 def _sentence(refused: Refused) -> str:
     if refused.reason == MISSING:
         return "Request is missing Authentication Token"
-    if refused.reason == UNKNOWN_KEY:
+    if refused.reason in (UNKNOWN_KEY, BAD_TOKEN):
         return UNKNOWN_KEY_TEXT
+    if refused.reason == EXPIRED_TOKEN:
+        return EXPIRED_TOKEN_TEXT
     if refused.reason in (MISMATCH, BODY):
         return MISMATCH_TEXT
     return refused.message
@@ -93,6 +98,8 @@ _QUERY = {
     MISMATCH: ("SignatureDoesNotMatch", 403),
     BODY: ("SignatureDoesNotMatch", 403),
     UNSIGNED_HEADERS: ("SignatureDoesNotMatch", 403),
+    BAD_TOKEN: ("InvalidClientTokenId", 403),
+    EXPIRED_TOKEN: ("ExpiredToken", 403),
 }
 
 _JSON = {
@@ -105,6 +112,8 @@ _JSON = {
     MISMATCH: "InvalidSignatureException",
     BODY: "InvalidSignatureException",
     UNSIGNED_HEADERS: "InvalidSignatureException",
+    BAD_TOKEN: "UnrecognizedClientException",
+    EXPIRED_TOKEN: "ExpiredTokenException",
 }
 
 
@@ -116,7 +125,7 @@ def _ec2(refused: Refused) -> AwsError:
         )
     if reason in (INCOMPLETE, UNSUPPORTED):
         return AwsError("IncompleteSignature", refused.message, status=400)
-    if reason == EXPIRED:
+    if reason in (EXPIRED, EXPIRED_TOKEN):
         return AwsError("RequestExpired", "Request has expired.", status=400)
     if reason in (SCOPE, UNSIGNED_HEADERS):
         return AwsError("AuthFailure", refused.message, status=401)
@@ -134,6 +143,10 @@ def _s3(refused: Refused, now: datetime.datetime) -> AwsError:
     if reason == UNKNOWN_KEY:
         text = "The AWS Access Key Id you provided does not exist in our records."
         return AwsError("InvalidAccessKeyId", text, status=403, AWSAccessKeyId=details.get("access_key_id", ""))
+    if reason == BAD_TOKEN:
+        return AwsError("InvalidToken", "The provided token is malformed or otherwise invalid.", status=400)
+    if reason == EXPIRED_TOKEN:
+        return AwsError("ExpiredToken", "The provided token has expired.", status=400)
     if reason == BODY:
         text = "The provided 'x-amz-content-sha256' header does not match what was computed."
         return AwsError(
