@@ -18,8 +18,10 @@ from pathlib import Path
 
 OWNER = "aws"
 
+LINKED_PATH = "/aws-service-role/"
+"""Of policies that only a service gives, to the role that is linked to it."""
+
 _HERE = Path(__file__).parent
-_SERVICE_ROLE = "/aws-service-role/"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,11 +37,6 @@ class Managed:
     @property
     def id(self) -> str:
         return "ANPA" + base64.b32encode(hashlib.sha256(f"{self.path}{self.name}".encode()).digest()).decode()[:17]
-
-    @property
-    def for_linked_roles(self) -> bool:
-        """Only a service gives it, to the role that is linked to it."""
-        return self.path == _SERVICE_ROLE
 
     def arn(self, partition: str) -> str:
         return f"arn:{partition}:iam::{OWNER}:policy{self.path}{self.name}"

@@ -7,12 +7,16 @@ an attachment names a policy by its ARN, whosever it is. A document is stored as
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
-from sqlalchemy import Column, Index, and_, bindparam, select
+from sqlalchemy import Column, Index, and_, bindparam, func, select
 
-from mallee.identity.records.names import folded, one
+from mallee.identity.records.names import Taken, folded, listing, one, part, unique
+from mallee.identity.records.roles import roles
+from mallee.identity.records.tags import remove_tags
+from mallee.identity.records.users import users
 from mallee.store import Integer, Text, Timestamp, Tx, read_all, resource_table
 
 policies = resource_table(
@@ -105,6 +109,45 @@ _ATTACHED_TO = (
     .where(attachments.c.holder_id == bindparam("holder_id"))
     .order_by(attachments.c.attached_at, attachments.c.policy_arn)
 )
+_VERSIONS_OF = (
+    select(policy_versions)
+    .where(policy_versions.c.policy_id == bindparam("policy_id"))
+    .order_by(policy_versions.c.number.desc())
+)
+_POLICIES = listing(policies)
+_INLINE = select(inline_policies).where(
+    inline_policies.c.holder_id == bindparam("holder_id"), inline_policies.c.name == bindparam("name")
+)
+_INLINE_OF_ALL = (
+    select(inline_policies)
+    .where(inline_policies.c.holder_id.in_(bindparam("holder_ids", expanding=True)))
+    .order_by(inline_policies.c.name)
+)
+_ATTACHED_TO_ALL = (
+    select(attachments)
+    .where(attachments.c.holder_id.in_(bindparam("holder_ids", expanding=True)))
+    .order_by(attachments.c.attached_at, attachments.c.policy_arn)
+)
+_HOLDERS_OF = (
+    select(attachments.c.holder_id)
+    .where(attachments.c.account_id == bindparam("account_id"), attachments.c.policy_arn == bindparam("policy_arn"))
+    .order_by(attachments.c.holder_id)
+)
+_ATTACHMENT_COUNTS = (
+    select(attachments.c.policy_arn, func.count().label("n"))
+    .where(attachments.c.account_id == bindparam("account_id"))
+    .group_by(attachments.c.policy_arn)
+)
+_BOUNDED_BY = tuple(
+    select(table.c.id).where(table.c.account_id == bindparam("account_id"), table.c.boundary_arn == bindparam("policy_arn"))
+    for table in (users, roles)
+)
+_BOUNDARY_COUNTS = tuple(
+    select(table.c.boundary_arn, func.count().label("n"))
+    .where(table.c.account_id == bindparam("account_id"), table.c.boundary_arn.is_not(None))
+    .group_by(table.c.boundary_arn)
+    for table in (users, roles)
+)
 _IN_FORCE = (
     select(policies, policy_versions.c.document)
     .join(
@@ -132,8 +175,22 @@ def policy_by_name(tx: Tx, account_id: str, name: str) -> ManagedPolicy | None:
     return one(ManagedPolicy, tx.first(_POLICY_BY_NAME, account_id=account_id, folded_name=folded(name)))
 
 
+def policies_in(tx: Tx, account_id: str, prefix: str = "", after: str = "", most: int = 1_000_000) -> list[ManagedPolicy]:
+    """The account's own policies whose path begins with ``prefix``, by name; at most so many, from after the folded name."""
+    return read_all(ManagedPolicy, tx.all(_POLICIES, **part(account_id, prefix, after, most)))
+
+
 def policy_version(tx: Tx, policy_id: str, number: int) -> PolicyVersion | None:
     return one(PolicyVersion, tx.first(_VERSION, policy_id=policy_id, number=number))
+
+
+def versions_of(tx: Tx, policy_id: str) -> list[PolicyVersion]:
+    """The newest first."""
+    return read_all(PolicyVersion, tx.all(_VERSIONS_OF, policy_id=policy_id))
+
+
+def inline_policy(tx: Tx, holder_id: str, name: str) -> InlinePolicy | None:
+    return one(InlinePolicy, tx.first(_INLINE, holder_id=holder_id, name=name))
 
 
 def inline_of(tx: Tx, holder_id: str) -> list[InlinePolicy]:
@@ -143,3 +200,110 @@ def inline_of(tx: Tx, holder_id: str) -> list[InlinePolicy]:
 def attached_to(tx: Tx, holder_id: str) -> list[Attachment]:
     """In the order of their attachment."""
     return read_all(Attachment, tx.all(_ATTACHED_TO, holder_id=holder_id))
+
+
+def inline_of_all(tx: Tx, holder_ids: Iterable[str]) -> dict[str, list[InlinePolicy]]:
+    """The same of many holders at once, by their ids; those without any are left out."""
+    return _by_holder(read_all(InlinePolicy, tx.all(_INLINE_OF_ALL, holder_ids=list(holder_ids))))
+
+
+def attached_to_all(tx: Tx, holder_ids: Iterable[str]) -> dict[str, list[Attachment]]:
+    """As ``inline_of_all``."""
+    return _by_holder(read_all(Attachment, tx.all(_ATTACHED_TO_ALL, holder_ids=list(holder_ids))))
+
+
+def holders_of(tx: Tx, account_id: str, policy_arn: str) -> list[str]:
+    """Whom the policy is attached to in the account."""
+    return [row.holder_id for row in tx.all(_HOLDERS_OF, account_id=account_id, policy_arn=policy_arn)]
+
+
+def bounded_by(tx: Tx, account_id: str, policy_arn: str) -> list[str]:
+    """The users and roles of the account that the policy is the boundary of."""
+    return [row.id for query in _BOUNDED_BY for row in tx.all(query, account_id=account_id, policy_arn=policy_arn)]
+
+
+def attachment_counts(tx: Tx, account_id: str) -> dict[str, int]:
+    """To how many users, groups and roles of the account each policy is attached that is attached at all, by ARN."""
+    return {row.policy_arn: row.n for row in tx.all(_ATTACHMENT_COUNTS, account_id=account_id)}
+
+
+def boundary_counts(tx: Tx, account_id: str) -> dict[str, int]:
+    """Of how many users and roles of the account each policy is the boundary, by ARN."""
+    found: dict[str, int] = {}
+    for query in _BOUNDARY_COUNTS:
+        for row in tx.all(query, account_id=account_id):
+            found[row.boundary_arn] = found.get(row.boundary_arn, 0) + row.n
+    return found
+
+
+# ---------------------------------------------------------------------------------------------------------------- changes
+
+
+def add_policy(
+    tx: Tx, account_id: str, name: str, document: str, *, path: str = "/", description: str | None = None
+) -> ManagedPolicy:
+    """With ``document`` as its first version, which is the default."""
+    if policy_by_name(tx, account_id, name) is not None:
+        raise Taken(f"there is a policy {name} already")
+    made = ManagedPolicy(unique("ANPA"), account_id, name, path, description, tx.now, tx.now, 1, 1)
+    tx.insert(
+        policies, id=made.id, account_id=account_id, name=name, folded_name=folded(name), path=path, description=description,
+        created_at=tx.now, updated_at=tx.now, default_version=1, newest_version=1,
+    )  # fmt: skip
+    tx.insert(policy_versions, account_id=account_id, policy_id=made.id, number=1, document=document, created_at=tx.now)
+    return made
+
+
+def add_version(tx: Tx, policy: ManagedPolicy, document: str, *, default: bool) -> PolicyVersion:
+    """The next version. The number of a version that was deleted is not given again."""
+    made = PolicyVersion(policy.id, policy.newest_version + 1, document, tx.now)
+    tx.insert(
+        policy_versions, account_id=policy.account_id, policy_id=policy.id, number=made.number, document=document,
+        created_at=tx.now,
+    )  # fmt: skip
+    chosen = made.number if default else policy.default_version
+    tx.change(policies, policy.id, newest_version=made.number, default_version=chosen, updated_at=tx.now)
+    return made
+
+
+def set_default_version(tx: Tx, policy: ManagedPolicy, number: int) -> None:
+    tx.change(policies, policy.id, default_version=number)
+
+
+def remove_version(tx: Tx, policy: ManagedPolicy, number: int) -> bool:
+    return tx.remove(policy_versions, {"policy_id": policy.id, "number": number})
+
+
+def remove_policy(tx: Tx, policy: ManagedPolicy) -> None:
+    tx.remove_all(policy_versions, policy_versions.c.policy_id == policy.id)
+    tx.remove(policies, policy.id)
+    remove_tags(tx, policy.id)
+
+
+def put_inline(tx: Tx, account_id: str, holder_id: str, name: str, document: str) -> None:
+    tx.put(inline_policies, account_id=account_id, holder_id=holder_id, name=name, document=document)
+
+
+def remove_inline(tx: Tx, holder_id: str, name: str) -> bool:
+    return tx.remove(inline_policies, {"holder_id": holder_id, "name": name})
+
+
+def attach(tx: Tx, account_id: str, holder_id: str, policy_arn: str) -> bool:
+    """Whether it was not attached yet."""
+    return tx.insert_if_free(
+        attachments, account_id=account_id, holder_id=holder_id, policy_arn=policy_arn, attached_at=tx.now
+    )
+
+
+def detach(tx: Tx, holder_id: str, policy_arn: str) -> bool:
+    return tx.remove(attachments, {"holder_id": holder_id, "policy_arn": policy_arn})
+
+
+_Held = TypeVar("_Held", InlinePolicy, Attachment)
+
+
+def _by_holder(found: Iterable[_Held]) -> dict[str, list[_Held]]:
+    held: dict[str, list[_Held]] = {}
+    for each in found:
+        held.setdefault(each.holder_id, []).append(each)
+    return held

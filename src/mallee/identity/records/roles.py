@@ -26,6 +26,7 @@ roles = resource_table(
     Column("linked_service", Text),
 )
 Index("iam_roles_by_name", roles.c.account_id, roles.c.folded_name, unique=True)
+Index("iam_roles_by_boundary", roles.c.account_id, roles.c.boundary_arn)
 
 instance_profiles = resource_table(
     "iam_instance_profiles",

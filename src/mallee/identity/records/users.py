@@ -21,6 +21,7 @@ users = resource_table(
     Column("origin", Text),
 )
 Index("users_by_name", users.c.account_id, users.c.folded_name, unique=True)
+Index("users_by_boundary", users.c.account_id, users.c.boundary_arn)
 
 groups = resource_table(
     "iam_groups",
