@@ -14,10 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from mallee.identity import markers
+from mallee.identity import markers, trust
 from mallee.identity.records import roles as role_records
 from mallee.identity.records import tags as tag_records
 from mallee.identity.records import users as user_records
+from mallee.identity.records import uses
 from mallee.identity.records.names import Taken
 from mallee.store import Constraint
 from mallee.wire.errors import AwsError
@@ -303,25 +304,42 @@ def described_group(call: Call, group: user_records.Group) -> dict[str, Any]:
 
 def listed_role(call: Call, role: role_records.Role) -> dict[str, Any]:
     """A role as lists show it: without boundary, tags and last use."""
+    partition = call.settings.partition
     return {
         "Path": role.path,
         "RoleName": role.name,
         "RoleId": role.id,
-        "Arn": role.arn(call.settings.partition),
+        "Arn": role.arn(partition),
         "CreateDate": role.created_at,
-        "AssumeRolePolicyDocument": encoded(role.trust_policy),
+        "AssumeRolePolicyDocument": encoded(trust.shown(call.tx, partition, role.trust_policy)),
         "Description": role.description,
         "MaxSessionDuration": role.max_session_seconds,
     }
 
 
-def described_role(call: Call, role: role_records.Role) -> dict[str, Any]:
+def new_role(call: Call, role: role_records.Role) -> dict[str, Any]:
+    """A role as it is answered when it was made: complete, but for a last use."""
     shown = listed_role(call, role)
     return shown | {"PermissionsBoundary": boundary(role.boundary_arn), "Tags": tags_or_none(call, role.id)}
 
 
-def listed_profile(call: Call, profile: role_records.InstanceProfile) -> dict[str, Any]:
-    role = role_records.role(call.tx, profile.role_id) if profile.role_id is not None else None
+def described_role(call: Call, role: role_records.Role) -> dict[str, Any]:
+    return new_role(call, role) | {"RoleLastUsed": role_last_used(call, role.id)}
+
+
+def role_last_used(call: Call, role_id: str) -> dict[str, Any]:
+    """The member ``RoleLastUsed``, which is there and empty until the first use."""
+    used = uses.last_use(call.tx, role_id)
+    return {} if used is None else {"LastUsedDate": used.used_at, "Region": used.region}
+
+
+def listed_profile(
+    call: Call, profile: role_records.InstanceProfile, held: Mapping[str, role_records.Role] | None = None
+) -> dict[str, Any]:
+    """``held``: the roles of several profiles, where they were read at once."""
+    role = None
+    if profile.role_id is not None:
+        role = role_records.role(call.tx, profile.role_id) if held is None else held.get(profile.role_id)
     return {
         "Path": profile.path,
         "InstanceProfileName": profile.name,

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from mallee.identity.access import ResourceType
+from mallee.identity.access import Check, ResourceType
 from mallee.identity.call import Call
 from mallee.identity.records import certificates, keys, mfa, providers, roles, tags, users
 
@@ -65,6 +65,11 @@ INSTANCE_PROFILE = ResourceType("instance-profile", _arn("instance-profile"), _p
 # for the actions that AWS gives the key iam:PermissionsBoundary: the boundary that the user or role has
 BOUNDED_USER = ResourceType("user", _arn("user"), _user, keys=_BOUNDARY, tags=_tags)
 BOUNDED_ROLE = ResourceType("role", _arn("role"), _role, keys=_BOUNDARY, tags=_tags)
+
+requested_boundary: Mapping[str, Callable[[Call], str | None]] = {
+    "iam:PermissionsBoundary": lambda call: call.input.get("PermissionsBoundary")
+}
+"""The boundary that the request is about to give, for ``Access(keys=...)``."""
 
 # what Create… is about to make
 NEW_USER = ResourceType("user", _new("user", "UserName"))
@@ -132,3 +137,41 @@ NEW_MFA = ResourceType("mfa", _new("mfa", "VirtualMFADeviceName"))
 NEW_SERVER_CERTIFICATE = ResourceType("server-certificate", _new("server-certificate", "ServerCertificateName"))
 NEW_OIDC_PROVIDER = ResourceType("oidc-provider", _new_oidc_provider)
 NEW_SAML_PROVIDER = ResourceType("saml-provider", _new_saml_provider)
+
+
+def passing(call: Call, name: str, service: str, associated: str | None = None) -> Check:
+    """Whether the caller may give the role to the service: ``iam:PassRole``, which is no operation but a question that
+    others ask. ``associated`` is the ARN of what shall run with the role."""
+    role = _role(call, name)
+    return Check(
+        "iam:PassRole",
+        _arn("role")(call, name, role),
+        keys={"iam:PassedToService": service, "iam:AssociatedResourceArn": associated},
+        tags=None if role is None else lambda: tags.tags_of(call.tx, role.id),
+    )
+
+# ---------------------------------------------------------------------------------------------------------------- policies
+
+
+def _policy(call: Call, arn: str) -> policies.ManagedPolicy | None:
+    """The account's own; of AWS's there is nothing to load: they have no tags."""
+    found = policies.policy_by_name(call.tx, call.account_id, arn.rpartition("/")[2])
+    return found if found is not None and found.arn(call.settings.partition) == arn else None
+
+
+def _loaded_by_arn(call: Call, arn: str) -> users.User | users.Group | roles.Role | None:
+    """The user, group or role of the caller's account that an ARN names."""
+    kind, _, path = arn.rpartition(":")[2].partition("/")
+    found = {"user": _user, "group": _group, "role": _role}.get(kind, lambda call, name: None)(call, path.rpartition("/")[2])
+    return found if found is not None and found.arn(call.settings.partition) == arn else None
+
+
+def _holder_tags(call: Call, thing: Any) -> Mapping[str, str]:
+    return {} if isinstance(thing, users.Group) else _tags(call, thing)
+
+
+POLICY = ResourceType("policy", _named_by_arn("policy"), _policy, tags=_tags)
+NEW_POLICY = ResourceType("policy", _new("policy", "PolicyName"))
+
+# a user, group or role that the request names by its ARN
+HOLDER = ResourceType("user", lambda call, arn, thing: arn, _loaded_by_arn, tags=_holder_tags)

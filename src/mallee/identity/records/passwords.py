@@ -6,6 +6,7 @@ A profile's ``secret`` is sealed: it holds the hashes of the password and of ear
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sqlalchemy import Column, bindparam, select
@@ -77,6 +78,7 @@ _PROFILES = (
 )
 _POLICY = select(password_policies).where(password_policies.c.account_id == bindparam("account_id"))
 _SIGNED_IN = select(sign_ins.c.at).where(sign_ins.c.user_id == bindparam("user_id"))
+_SIGNED_IN_OF = select(sign_ins).where(sign_ins.c.user_id.in_(bindparam("user_ids", expanding=True)))
 
 
 def login_profile(tx: Tx, user_id: str) -> LoginProfile | None:
@@ -96,6 +98,11 @@ def password_last_used(tx: Tx, user_id: str) -> datetime.datetime | None:
     """When the user last signed in by a password."""
     found: datetime.datetime | None = tx.value(_SIGNED_IN, user_id=user_id)
     return found
+
+
+def passwords_last_used(tx: Tx, user_ids: Iterable[str]) -> dict[str, datetime.datetime]:
+    """The same of many users at once; those who never did are not among them."""
+    return {row.user_id: row.at for row in tx.all(_SIGNED_IN_OF, user_ids=list(user_ids))}
 
 
 def note_sign_in(tx: Tx, user_id: str) -> None:
