@@ -33,7 +33,7 @@ def filled(directory: Slapd) -> Slapd:
 def configure(cloud: TestCloud, url: str, **changes: Any) -> None:
     sealed = cloud.cloud.vault.seal(synchronisation.SEALED, json.dumps(document(url, **changes)))
     with cloud.database.transaction() as tx:
-        tx.put(directories, id=DIRECTORY, configuration=sealed, changed_at=tx.now)
+        tx.put(directories, id=DIRECTORY, configuration=sealed, interval=900.0, changed_at=tx.now)
 
 
 def synchronise(cloud: TestCloud) -> synchronisation.Outcome:
@@ -100,7 +100,7 @@ def test_the_machine_asks_when_told_and_tells_when_it_cannot(sqlite_cloud: TestC
     cloud = sqlite_cloud
     configure(cloud, "ldap://127.0.0.1:1")
     with cloud.database.transaction() as tx:
-        start(tx, "directory", DIRECTORY, interval=900.0)
+        start(tx, "directory", DIRECTORY)
     cloud.run()
     with cloud.database.reading() as tx:
         run = run_of(tx)

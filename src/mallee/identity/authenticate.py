@@ -188,7 +188,7 @@ def _check_reach(principal: Principal, service: str, operation: str) -> None:
         if session.kind == sessions.ASSUMED_ROLE:
             allowed = operation not in _NOT_OF_ROLES
         else:
-            allowed = operation in (_STS_OF_USERS if session.kind == sessions.SESSION else _STS_OF_FEDERATED)
+            allowed = operation in (_STS_OF_FEDERATED if session.kind == sessions.FEDERATED_USER else _STS_OF_USERS)
         if not allowed:
             raise AwsError("AccessDenied", f"Cannot call {operation} with session credentials", status=403)
 

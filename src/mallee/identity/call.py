@@ -17,6 +17,7 @@ from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
+    from mallee.identity.rules.context import Context
     from mallee.identity.tools import Tools
     from mallee.identity.vault import Vault
 
@@ -31,7 +32,7 @@ class Session:
     are the session's own documents and ``policy_arns`` those that it names: with any of them, nothing is allowed that
     they don't allow too. ``keys`` are condition keys that hold for every call, such as ``ec2:SourceInstanceARN``."""
 
-    kind: str  # assumed-role | federated-user | session (GetSessionToken)
+    kind: str  # assumed-role | federated-user | session (GetSessionToken) | sign-in
     account_id: str
     holder_id: str
     name: str  # of the role session or the federated user
@@ -75,6 +76,10 @@ class Principal:
 ANONYMOUS = Principal("", "", "anonymous", "anonymous")
 
 
+def _no_header(name: bytes) -> bytes | None:
+    return None
+
+
 @dataclass(slots=True)
 class Call:
     service: str  # botocore's name of the service: ec2, elbv2, cloudwatch
@@ -90,6 +95,8 @@ class Call:
     protocol: str = ""  # what the client speaks: ec2, query, json, …
     secure: bool = False  # whether it came by TLS
     tools: Tools | None = None
+    header: Callable[[bytes], bytes | None] = _no_header  # one of the request's headers, by its name in small letters
+    context: Context | None = None  # the call's own condition keys, once a policy has asked for one (``identity.context``)
     prepared: Any = None  # what the function named by ``prepared_by`` found before the transaction
 
     @property

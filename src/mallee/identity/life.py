@@ -10,7 +10,7 @@ from typing import Any
 
 from mallee.durable import Done, Go, Idle, Job, Machine, Outcome, Wait, act, faults, record
 from mallee.identity.directory import synchronisation
-from mallee.identity.records.directories import DIRECTORY, run_of
+from mallee.identity.records.directories import DIRECTORY, directory, run_of
 from mallee.store import Tx
 
 NOW = "synchronise"
@@ -26,15 +26,13 @@ class DirectoryLife(Machine):
 
     @record
     def rest(self, tx: Tx, job: Job) -> Outcome:
-        """``state["interval"]`` in seconds; None: only when asked."""
-        last = run_of(tx)
-        interval = job.state.get("interval")
+        last, configured = run_of(tx), directory(tx)
         if job.take(NOW):
             synchronisation.note_run(tx, None)
             return Go("synchronise")
-        if interval is None:
+        if configured is None or configured.interval is None:
             return Idle()
-        left = interval - (tx.now - last.began_at).total_seconds() if last is not None else 0.0
+        left = configured.interval - (tx.now - last.began_at).total_seconds() if last is not None else 0.0
         if left > 0:
             return Wait(left)
         synchronisation.note_run(tx, None)

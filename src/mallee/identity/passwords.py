@@ -120,6 +120,17 @@ def violation(policy: records.PasswordPolicy | None, password: str, names: tuple
     return f"Password should have at least one {missing[0]}" if missing else None
 
 
+def replacement(
+    policy: records.PasswordPolicy | None, made: Attempt, new: str, names: tuple[str, ...]
+) -> tuple[str | None, tuple[Hash, ...]]:
+    """What the policy has against ``new`` in the place of the password that was just compared, and the hashes if it has
+    nothing. Slow; raises ``Busy``."""
+    problem = violation(policy, new, names)
+    if problem is None and policy is not None and is_among(new, made.hashes[: policy.remembered]):
+        problem = "Password should not be one that was used before"
+    return problem, () if problem else renewed(new, made.hashes)
+
+
 def expires_at(policy: records.PasswordPolicy | None, profile: records.LoginProfile) -> datetime.datetime | None:
     """When the password is too old; None if it never is."""
     if policy is None or not policy.maximum_days:

@@ -31,6 +31,7 @@ from mallee.store import Tx
 ASSUMED_ROLE: Final = "assumed-role"
 FEDERATED_USER: Final = "federated-user"
 SESSION: Final = "session"
+SIGN_IN: Final = "sign-in"
 
 PACKED_LIMIT: Final = 2048  # bytes that policies, their ARNs and tags may take, deflated
 MOST_SYMBOLS: Final = 4096  # of a token
@@ -250,7 +251,7 @@ def principal(tx: Tx, opened: Opened, partition: str) -> Principal | None:
     if user is None or user.account_id != session.account_id:
         return None
     arn, own = user.arn(partition), tags.tags_of(tx, user.id)
-    if session.kind == SESSION:
+    if session.kind in (SESSION, SIGN_IN):
         return Principal(
             user.account_id, arn, user.id, "user", user.name, opened.access_key_id, user.id, arn, session, own
         )

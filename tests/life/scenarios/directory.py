@@ -41,8 +41,8 @@ class DirectoryStage:
 
     def begin(self, tx: Tx) -> str:
         sealed = self.cloud.cloud.vault.seal(SEALED, json.dumps(document("ldap://directory.invalid")))
-        tx.insert(directories, id=DIRECTORY, configuration=sealed, changed_at=tx.now)
-        start(tx, "directory", DIRECTORY, interval=self.interval)
+        tx.insert(directories, id=DIRECTORY, configuration=sealed, interval=self.interval, changed_at=tx.now)
+        start(tx, "directory", DIRECTORY)
         if self.interval is None:
             signal(tx, DIRECTORY, NOW)
         return DIRECTORY

@@ -129,12 +129,9 @@ def _compare_and_hash(call: Call) -> _Change:
     with _patient():
         if not passwords.matches(made, call.input["OldPassword"]):
             return _Change(made, False, None, ())
-        new = call.input["NewPassword"]
         policy = records.password_policy(call.tx, call.account_id)
-        problem = passwords.violation(policy, new, _names(call, user))
-        if problem is None and policy is not None and passwords.is_among(new, made.hashes[: policy.remembered]):
-            problem = "Password should not be one that was used before"
-        return _Change(made, True, problem, () if problem else passwords.renewed(new, made.hashes))
+        problem, hashes = passwords.replacement(policy, made, call.input["NewPassword"], _names(call, user))
+        return _Change(made, True, problem, hashes)
 
 
 @prepared_by(_compare_and_hash)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from sqlalchemy import Column, bindparam, select
 
 from mallee.identity.records.names import one
-from mallee.store import Bytes, Integer, Json, Text, Timestamp, Tx, read_all, resource_table
+from mallee.store import Bytes, Float, Integer, Json, Text, Timestamp, Tx, read_all, resource_table
 
 DIRECTORY = "directory"
 """The id of the one directory that a cloud can have."""
@@ -17,6 +17,7 @@ directories = resource_table(
     "directories",
     Column("id", Text, primary_key=True),
     Column("configuration", Bytes, nullable=False, info={"secret": True}),
+    Column("interval", Float),
     Column("changed_at", Timestamp, nullable=False),
     owned=False,
 )
@@ -44,10 +45,12 @@ directory_people = resource_table(
 
 @dataclass(frozen=True, slots=True)
 class Directory:
-    """``configuration`` is sealed: it has the password of Mallee's own principal in it."""
+    """``configuration`` is sealed: it has the password of Mallee's own principal in it. ``interval``: seconds between two
+    synchronisations; None when only on request."""
 
     id: str
     configuration: bytes
+    interval: float | None
     changed_at: datetime.datetime
 
 
