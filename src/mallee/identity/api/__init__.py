@@ -2,9 +2,13 @@
 
 from mallee.identity.api import (
     access_keys,
+    account,
+    attachments,
     groups,
+    inline_policies,
     instance_profiles,
     login_profiles,
+    managed_policies,
     mfa_devices,
     oidc_providers,
     password_policy,
@@ -12,6 +16,7 @@ from mallee.identity.api import (
     saml_providers,
     server_certificates,
     service_credentials,
+    service_linked_roles,
     signing_certificates,
     ssh_public_keys,
     sts,
@@ -20,7 +25,11 @@ from mallee.identity.api import (
 
 OPERATIONS = {
     "iam": (
+        managed_policies,
+        inline_policies,
+        attachments,
         access_keys,
+        account,
         groups,
         instance_profiles,
         login_profiles,
@@ -31,6 +40,7 @@ OPERATIONS = {
         saml_providers,
         server_certificates,
         service_credentials,
+        service_linked_roles,
         signing_certificates,
         ssh_public_keys,
         users,

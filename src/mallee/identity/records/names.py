@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 import sqlalchemy as sa
 from sqlalchemy import bindparam
 
-from mallee.store import Integer, Text, read
+from mallee.store import Integer, Text, Tx, read
 
 T = TypeVar("T")
 
@@ -59,3 +59,12 @@ def listing(table: sa.Table) -> sa.Select[Any]:
 def part(account_id: str, prefix: str, after: str, most: int) -> dict[str, Any]:
     """What ``listing`` asks for: at most so many, after the folded name ``after``, whose path begins with ``prefix``."""
     return {"account_id": account_id, "prefix": prefix, "length": len(prefix), "after": after, "most": most}
+
+
+def count(tx: Tx, table: sa.Table, account_id: str) -> int:
+    """How many rows of an owned table the account has."""
+    statement = table.info.get("count")
+    if statement is None:
+        counted = sa.select(sa.func.count()).select_from(table)
+        statement = table.info["count"] = counted.where(table.c.account_id == bindparam("account_id"))
+    return int(tx.value(statement, account_id=account_id))

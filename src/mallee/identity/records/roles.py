@@ -126,7 +126,8 @@ def roles_in(tx: Tx, account_id: str, prefix: str = "", after: str = "", most: i
 
 
 def roles_by_id(tx: Tx, ids: Iterable[str]) -> dict[str, Role]:
-    wanted = sorted(set(ids))
+    """Those of the ids that are roles."""
+    wanted = sorted({each for each in ids if each.startswith("AROA")})
     return {found.id: found for found in read_all(Role, tx.all(_ROLES_BY_ID, ids=wanted))} if wanted else {}
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from sqlalchemy import Column, Index, bindparam, select
@@ -88,6 +89,8 @@ _USERS_OF = (
     .order_by(users.c.folded_name).limit(bindparam("most", type_=Integer))
 )  # fmt: skip
 _SOMEBODY = select(members.c.user_id).where(members.c.group_id == bindparam("group_id")).limit(1)
+_USERS_BY_ID = select(users).where(users.c.id.in_(bindparam("ids", expanding=True)))
+_GROUPS_BY_ID = select(groups).where(groups.c.id.in_(bindparam("ids", expanding=True)))
 _USERS = listing(users)
 _GROUPS = listing(groups)
 
@@ -107,6 +110,16 @@ def group_by_name(tx: Tx, account_id: str, name: str) -> Group | None:
 def groups_of(tx: Tx, user_id: str) -> list[Group]:
     """The groups that the user is in, by name."""
     return read_all(Group, tx.all(_GROUPS_OF, user_id=user_id))
+
+
+def users_by_id(tx: Tx, ids: Iterable[str]) -> dict[str, User]:
+    wanted = sorted(set(ids))
+    return {found.id: found for found in read_all(User, tx.all(_USERS_BY_ID, ids=wanted))} if wanted else {}
+
+
+def groups_by_id(tx: Tx, ids: Iterable[str]) -> dict[str, Group]:
+    wanted = sorted(set(ids))
+    return {found.id: found for found in read_all(Group, tx.all(_GROUPS_BY_ID, ids=wanted))} if wanted else {}
 
 
 def users_in(tx: Tx, account_id: str, prefix: str = "", after: str = "", most: int = 1_000_000) -> list[User]:
