@@ -35,6 +35,7 @@ SCP, RESOURCE, TRUST, IDENTITY, BOUNDARY, SESSION, ENDPOINT = (
 _ARTICLES = {IDENTITY: "an", TRUST: "the"}
 _NO_IDENTITY = frozenset(("anonymous", "service", "federated"))
 _REMEMBERED = 1024
+_NOTHING = Context()
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +51,7 @@ class Source:
 class _Plan:
     """What the policies of one holder have to say on one action."""
 
-    __slots__ = ("allows", "constant", "denies", "levels", "remembered")
+    __slots__ = ("allows", "constant", "denies", "everywhere", "levels", "remembered")
 
     def __init__(self, grants: Grants, action: str) -> None:
         statements = {
@@ -65,6 +66,7 @@ class _Plan:
         self.levels = tuple(tuple(each for each in level if not each[1].denies) for level in levels)
         self.allows = {layer: tuple(each for each in found if not each[1].denies) for layer, found in statements.items()}
         self.constant = all(each[1].constant for _, each in everything)
+        self.everywhere = self.constant and all(each[1].everywhere for _, each in everything)
         self.remembered: Decision | None = None
 
 
@@ -176,6 +178,17 @@ def decide(question: Question, grants: Grants) -> Decision:
         return _Asked(question, grants, plan).decision()
     if plan.remembered is None:
         plan.remembered = _Asked(question, grants, plan).decision()
+    return plan.remembered
+
+
+def settled(action: str, principal: Caller, grants: Grants) -> Decision | None:
+    """The answer that holds for every resource of the principal's own account that has no policy of its own, whatever its
+    condition keys are; None when it depends on them. Never of a root, which no policy of its own can speak for."""
+    plan = grants.plan(action)
+    if not plan.everywhere or principal.kind == "root" or principal.kind in _NO_IDENTITY:
+        return None
+    if plan.remembered is None:
+        plan.remembered = _Asked(Question(action, "*", _NOTHING, principal), grants, plan).decision()
     return plan.remembered
 
 

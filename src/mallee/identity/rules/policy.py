@@ -27,7 +27,8 @@ _REMEMBERED = 512
 
 class Statement:
     """One Allow or Deny. ``keys`` are the condition keys and variables that it refers to, as it spells them; one without
-    any is ``constant``: what it says depends on action, resource and principal alone. ``has_variables``: in its resources."""
+    any is ``constant``: what it says depends on action, resource and principal alone. ``everywhere``: it speaks of every
+    resource. ``has_variables``: in its resources."""
 
     __slots__ = (
         "_actions",
@@ -38,6 +39,7 @@ class Statement:
         "_resource",
         "constant",
         "denies",
+        "everywhere",
         "has_variables",
         "index",
         "keys",
@@ -54,6 +56,7 @@ class Statement:
         self._not_action = clause.not_action
         keys: set[str] = set()
         self._resource = _resources(clause, with_variables, keys)
+        self.everywhere = self._resource is _yes
         self.has_variables = bool(keys)
         compiled = []
         for operator, key, values in clause.conditions:

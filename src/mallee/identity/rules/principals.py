@@ -164,7 +164,7 @@ def strings(value: object) -> tuple[str, ...]:
 
 def invalid(kind: str, value: str) -> Malformed:
     """AWS's answer to a principal that is none, or that does not exist (which only the account's rows can tell)."""
-    return Malformed(f'Invalid principal in policy: "{kind}":"{value}"')
+    return Malformed(f'Invalid principal in policy: "{kind.upper()}":"{value}"')
 
 
 def is_principal(value: str) -> bool:
