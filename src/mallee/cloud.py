@@ -369,7 +369,7 @@ class Process:
             runner.run(self._live())
 
     async def _live(self) -> None:
-        from mallee.compute import projection
+        from mallee.compute import credentials, projection
         from mallee.durable import Reconcilers, Runner
         from mallee.nodes.server import FabricServer
         from mallee.nodes.session import Session
@@ -381,7 +381,8 @@ class Process:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stopping.set)
         cloud, clock = self.cloud, self.database.clock
-        session = Session(self.database, projection.builder(self.settings), self.settings.blobs)
+        issuer = credentials.issuer(self.settings, cloud.vault)
+        session = Session(self.database, projection.builder(self.settings), self.settings.blobs, credentials=issuer)
         fabric = FabricServer(session, self.settings.run / "fabric.sock")
         world = World(self.settings, self.database, self.cloud.tools)
         runner = Runner(self.database, cloud.machines, world, clock, workers=self.settings.job_workers)

@@ -32,6 +32,7 @@ from botocore.config import Config
 
 from mallee.cloud import Cloud, World, start_hooks
 from mallee.compute import projection
+from mallee.compute.credentials import issuer
 from mallee.durable import Reconcilers, Runner
 from mallee.durable.records import NEXT_DUE
 from mallee.identity import setup, vault
@@ -105,7 +106,12 @@ class TestCloud:
 
     def add_node(self, node_id: str, zone: str, times: Times = AT_ONCE, **options: Any) -> Simulator:
         """Another simulated node, which has joined when this returns."""
-        transport = DirectTransport(self.database, projection.builder(self.settings), self.settings.blobs)
+        transport = DirectTransport(
+            self.database,
+            projection.builder(self.settings),
+            self.settings.blobs,
+            credentials=issuer(self.settings, self.cloud.vault),
+        )
         made = Simulator(node_id, zone, transport, clock=self.clock, times=times, **options)
         self.simulators.append(made)
         made.step()

@@ -16,6 +16,7 @@ from mallee.identity import instance_profiles
 from mallee.identity.access import Check
 from mallee.identity.call import Call
 from mallee.identity.instance_profiles import Profile
+from mallee.identity.resources import passing
 from mallee.nodes import records as nodes
 from mallee.store import Tx, ids
 from mallee.wire.errors import AwsError
@@ -51,13 +52,9 @@ def pass_role(call: Call, named: ProfileNamed | None, instance_id: str) -> list[
     """Whoever gives an instance a profile passes its role to EC2. A profile that is not there or is empty passes nothing: it
     is refused later."""
     found = _of_caller(call, named) if named is not None else None
-    if found is None or found.role_arn is None:
+    if found is None or found.role is None:
         return []
-    keys = {
-        "iam:PassedToService": "ec2.amazonaws.com",
-        "iam:AssociatedResourceArn": arn_of(call, "instance", instance_id),
-    }
-    return [Check("iam:PassRole", found.role_arn, keys)]
+    return [passing(call, found.role.name, instance_profiles.EC2, arn_of(call, "instance", instance_id))]
 
 
 def columns(call: Call, profile: Profile) -> dict[str, Any]:

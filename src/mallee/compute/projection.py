@@ -14,6 +14,7 @@ from mallee.compute import instance_types, records, rules
 from mallee.compute.records import Image, Instance
 from mallee.ec2 import filters, tags
 from mallee.fabric.document import Blob, Boot, Desired, Disk, Guest, Metadata, MetadataOptions
+from mallee.identity import instance_profiles
 from mallee.network import interfaces, names
 from mallee.network import projection as networks
 from mallee.network.records import Interface
@@ -58,6 +59,7 @@ def _guests(tx: Tx, node_id: str, settings: Settings) -> tuple[Guest, ...]:
         data=records.launch_data_of(tx, ids),
         labels=tags.tags_of(tx, [each.id for each in wanted if each.metadata_tags == "enabled"], "instance"),
         view=interfaces.View(tx, settings, ids) if ids else None,
+        roles=instance_profiles.role_names(tx, sorted({each.profile_id for each in wanted if each.profile_id})),
     )
     return tuple(facts.guest(each) for each in wanted)
 
@@ -73,6 +75,7 @@ class _Facts:
         data: dict[str, tuple[str | None, str | None]],
         labels: dict[str, tags.TagList],
         view: interfaces.View | None,
+        roles: dict[str, str | None],
     ) -> None:
         self.settings = settings
         self.images = images
@@ -80,6 +83,7 @@ class _Facts:
         self.data = data
         self.labels = labels
         self.view = view
+        self.roles = roles
 
     def guest(self, instance: Instance) -> Guest:
         kind = instance_types.catalogue()[instance.instance_type]
@@ -149,6 +153,11 @@ class _Facts:
                 hop_limit=instance.metadata_hops,
                 tags=instance.metadata_tags == "enabled",
             ),
+            profile_arn=instance.profile_arn,
+            profile_id=instance.profile_id or "",
+            profile_since="" if instance.profile_since is None else filters.text(instance.profile_since),
+            profile_gone=instance.profile_id is not None and instance.profile_id not in self.roles,
+            role=self.roles.get(instance.profile_id or ""),
         )
 
 

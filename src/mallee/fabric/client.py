@@ -23,7 +23,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO
 
-from .document import Desired, Join, Report, decode, encode
+from .document import Credentials, Desired, Join, Report, decode, encode
 from .transport import (
     CONSOLE_LIMIT,
     GENERATION_HEADER,
@@ -34,6 +34,7 @@ from .transport import (
     VERSION_HEADER,
     BlobCorrupt,
     BlobMissing,
+    CredentialsMissing,
     FabricError,
     JoinFirst,
     Refused,
@@ -44,6 +45,7 @@ from .transport import (
 _IDLE_CONNECTIONS = 4
 _CHUNK = 1024 * 1024
 _REPLY_TIMEOUT = 30.0  # seconds; a report of many guests waits for the cloud's one writer
+_CREDENTIALS_TIMEOUT = 8.0  # a guest is waiting
 _SHORTEST_BACK_OFF, _LONGEST_BACK_OFF = 0.05, 2.0
 _REFUSALS = {409: JoinFirst, 426: VersionRefused, 404: BlobMissing, 503: Unreachable}
 
@@ -102,6 +104,17 @@ class SocketTransport:
         path = f"/v1/console/{urllib.parse.quote(instance_id, safe='')}"
         self._exchange("POST", path, text[cut:], None, extra={OFFSET_HEADER: str(offset + cut)})
 
+    def credentials(self, node_id: str, instance_id: str, delivery: str) -> Credentials:
+        path = f"/v1/credentials/{urllib.parse.quote(instance_id, safe='')}?delivery={urllib.parse.quote(delivery, safe='')}"
+        try:
+            body = self._exchange("GET", path, None, node_id, _CREDENTIALS_TIMEOUT)[2]
+        except BlobMissing as error:
+            raise CredentialsMissing(str(error)) from None
+        try:
+            return decode(Credentials, body)
+        except ValueError:  # its words would quote the body
+            raise FabricError(f"The cloud's credentials for {instance_id} can't be read.") from None
+
     def blob(self, digest: str, to: Path) -> None:
         part = to.with_name(to.name + ".part")
         with open(part, "a+b") as file:
@@ -140,9 +153,7 @@ class SocketTransport:
     def _fetch(self, digest: str, file: BinaryIO, hasher: hashlib._Hash) -> None:
         offset = file.tell()
         extra = {"Range": f"bytes={offset}-"} if offset else {}
-        with self._asked(
-            "GET", f"/v1/blobs/{urllib.parse.quote(digest)}", None, None, _REPLY_TIMEOUT, extra
-        ) as response:
+        with self._asked("GET", f"/v1/blobs/{urllib.parse.quote(digest)}", None, None, _REPLY_TIMEOUT, extra) as response:
             if response.status == 416:  # nothing is missing, or the part is longer than the blob: the digest decides
                 response.read()
                 return

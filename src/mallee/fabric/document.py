@@ -97,6 +97,11 @@ class Metadata:
     block_devices: dict[str, str] = field(default_factory=dict)  # ami -> xvda, root -> /dev/xvda, ebs1 -> sdf
     tags: dict[str, str] = field(default_factory=dict)
     options: MetadataOptions = field(default_factory=MetadataOptions)
+    profile_arn: str | None = None  # of the instance profile; its credentials are asked for (``GET /v1/credentials/<guest>``)
+    profile_id: str = ""
+    profile_since: str = ""
+    profile_gone: bool = False  # it was deleted
+    role: str | None = None  # the name of the role that the profile holds
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +146,7 @@ class Group:
     ingress: tuple[Rule, ...] = ()
     egress: tuple[Rule, ...] = ()
     members: tuple[str, ...] = ()
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,8 +211,7 @@ class Desired:
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A catalogued problem: ``code`` is a key of docs/faults.md, ``cause`` and ``remedy`` are sentences for a person.
-    """
+    """A catalogued problem: ``code`` is a key of docs/faults.md, ``cause`` and ``remedy`` are sentences for a person."""
 
     code: str  # disk-full, image-corrupt, guest-crashed, …
     subject: str  # i-…, vpc-…, or the node's id
@@ -259,6 +264,25 @@ class Report:
     guests: tuple[GuestReport, ...] = ()
     faults: tuple[Fault, ...] = ()
     version: int = VERSION
+
+
+# ------------------------------------------------------------------------------------------------ credentials
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """What a guest gets of its role for the metadata service. ``code`` is ``Success``, or says with ``message`` in EC2's words
+    why there are none. They are kept in memory only: nobody logs them or writes them down.
+    """
+
+    code: str
+    role: str
+    updated_at: str
+    message: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    token: str = field(default="", repr=False)
+    expires_at: str = ""
 
 
 # ------------------------------------------------------------------------------------------------ encoding

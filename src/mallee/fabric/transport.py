@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Protocol
 
-from .document import VERSION, Desired, Join, Report
+from .document import VERSION, Credentials, Desired, Join, Report
 
 LONGEST_POLL = 25.0  # seconds that the cloud holds a question for the desired document
 CONSOLE_LIMIT = 64 * 1024  # bytes of a serial console that are kept, counted from its end
@@ -38,6 +38,7 @@ __all__ = [
     "VERSION_HEADER",
     "BlobCorrupt",
     "BlobMissing",
+    "CredentialsMissing",
     "FabricError",
     "JoinFirst",
     "Refused",
@@ -73,6 +74,10 @@ class BlobMissing(Refused):
     """The cloud has no blob of that digest."""
 
 
+class CredentialsMissing(Refused):
+    """The guest has no role, or does not stand on the node that asks."""
+
+
 class BlobCorrupt(FabricError):
     """What arrived does not have the digest it was asked by."""
 
@@ -103,4 +108,9 @@ class Transport(Protocol):
     def console(self, instance_id: str, text: bytes, offset: int = 0) -> None:
         """Hands over the end of a guest's serial console (at most ``CONSOLE_LIMIT`` bytes are kept). ``offset``: how
         many bytes of the console came before ``text``.
+        """
+
+    def credentials(self, node_id: str, instance_id: str, delivery: str) -> Credentials:
+        """Fresh credentials of the role of a guest that stands on the node. ``delivery``: the version of the metadata service
+        that will hand them out, ``1.0`` or ``2.0``; it is written into them.
         """

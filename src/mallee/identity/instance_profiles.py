@@ -13,12 +13,18 @@ from sqlalchemy import bindparam, select
 
 from mallee.identity.records import roles
 from mallee.identity.records.roles import InstanceProfile, Role
+from mallee.identity.rules.context import Context
+from mallee.identity.rules.errors import Malformed
+from mallee.identity.rules.evaluate import Grants, Question, decide
+from mallee.identity.rules.policy import Kind, compile_policy
+from mallee.identity.rules.principals import service
 from mallee.store import Tx
 
+EC2 = "ec2.amazonaws.com"
 _SOME = 500
 _ROLES_OF = (
     select(roles.instance_profiles.c.id, roles.roles.c.name)
-    .join(roles.roles, roles.roles.c.id == roles.instance_profiles.c.role_id)
+    .outerjoin(roles.roles, roles.roles.c.id == roles.instance_profiles.c.role_id)
     .where(roles.instance_profiles.c.id.in_(bindparam("ids", expanding=True)))
 )
 
@@ -34,7 +40,6 @@ class Profile:
     arn: str
     name: str
     role: Role | None
-    role_arn: str | None
 
 
 def profile_for_ec2(
@@ -57,12 +62,24 @@ def profile(tx: Tx, partition: str, profile_id: str) -> Profile | None:
 
 def _profile(tx: Tx, partition: str, found: InstanceProfile) -> Profile:
     role = roles.role(tx, found.role_id) if found.role_id else None
-    return Profile(found.id, found.arn(partition), found.name, role, None if role is None else role.arn(partition))
+    return Profile(found.id, found.arn(partition), found.name, role)
 
 
-def role_names(tx: Tx, profile_ids: Sequence[str]) -> dict[str, str]:
-    """The names of the roles in profiles; a profile that is gone or empty is not among them."""
-    found: dict[str, str] = {}
+def trusts_ec2(tx: Tx, role: Role, partition: str) -> bool:
+    """Whether the role's trust policy lets EC2 assume it."""
+    try:
+        policy = compile_policy(role.trust_policy, Kind.TRUST)
+    except Malformed:
+        return False
+    keys = Context({"aws:CurrentTime": tx.now, "aws:PrincipalServiceName": EC2, "aws:PrincipalIsAWSService": True})
+    arn = role.arn(partition)
+    question = Question("sts:AssumeRole", arn, keys, service(EC2), policy, resource_owner=role.account_id)
+    return decide(question, Grants()).allowed
+
+
+def role_names(tx: Tx, profile_ids: Sequence[str]) -> dict[str, str | None]:
+    """The names of the roles in profiles, None for an empty one; a profile that is gone is not among them."""
+    found: dict[str, str | None] = {}
     for start in range(0, len(profile_ids), _SOME):
         found.update({row.id: row.name for row in tx.all(_ROLES_OF, ids=list(profile_ids[start : start + _SOME]))})
     return found

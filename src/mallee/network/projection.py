@@ -36,7 +36,8 @@ def networks(tx: Tx, node_id: str, settings: Settings) -> tuple[Network, ...]:
         here[each.vpc_id].append(each)
     subnets = records.subnets_of(tx, list(vpcs))
     internet = records.internet_subnets(tx, subnets)
-    their_rules = records.rules_of(tx, sorted({id for each in local for id in each.group_ids}))
+    borne = sorted({id for each in local for id in each.group_ids})
+    their_rules, their_names = records.rules_of(tx, borne), records.group_names(tx, borne)
     return tuple(
         Network(
             id=vpc.id,
@@ -50,7 +51,7 @@ def networks(tx: Tx, node_id: str, settings: Settings) -> tuple[Network, ...]:
                 if each.vpc_id == vpc.id
             ),
             ports=tuple(_port(each, vpc, settings) for each in sorted(here[vpc.id], key=lambda one: one.id)),
-            groups=_groups(here[vpc.id], everywhere[vpc.id], their_rules),
+            groups=_groups(here[vpc.id], everywhere[vpc.id], their_rules, their_names),
             hosts=_hosts(everywhere[vpc.id], vpc, settings),
         )
         for vpc in vpcs.values()
@@ -82,9 +83,12 @@ def _public_hostname(each: Interface, vpc: Vpc, settings: Settings) -> str:
 
 
 def _groups(
-    here: Sequence[Interface], everywhere: Sequence[Interface], their_rules: dict[str, list[records.Rule]]
+    here: Sequence[Interface],
+    everywhere: Sequence[Interface],
+    their_rules: dict[str, list[records.Rule]],
+    their_names: dict[str, str],
 ) -> tuple[Group, ...]:
-    """The groups of the local ports with their rules, and every group that those rules name with its members."""
+    """The groups of the local ports with their names and rules, and every group that those rules name with its members."""
     borne = {group_id for each in here for group_id in each.group_ids}
     named = {rule.peer for group_id in borne for rule in their_rules.get(group_id, ()) if rule.permission.is_group}
     members: dict[str, list[str]] = defaultdict(list)
@@ -101,6 +105,7 @@ def _groups(
                 ingress=tuple(_rule(rule) for rule in mine if not rule.egress and not rule.permission.is_ipv6),
                 egress=tuple(_rule(rule) for rule in mine if rule.egress and not rule.permission.is_ipv6),
                 members=tuple(sorted(members.get(group_id, ()), key=rules.number)),
+                name=their_names.get(group_id, "") if group_id in borne else "",
             )
         )
     return tuple(found)

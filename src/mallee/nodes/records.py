@@ -187,11 +187,7 @@ _USED = select(
     func.sum(PLACEMENTS.c.disk_gib).label("disk_gib"),
 ).group_by(PLACEMENTS.c.node_id)
 _PLACEMENT = select(PLACEMENTS).where(PLACEMENTS.c.instance_id == bindparam("instance_id"))
-_NODES_OF = (
-    select(PLACEMENTS.c.node_id)
-    .where(PLACEMENTS.c.instance_id.in_(bindparam("instance_ids", expanding=True)))
-    .distinct()
-)
+_NODES_OF = select(PLACEMENTS.c.node_id).where(PLACEMENTS.c.instance_id.in_(bindparam("instance_ids", expanding=True))).distinct()
 _PLACEMENTS_ON = select(PLACEMENTS).where(PLACEMENTS.c.node_id == bindparam("node_id")).order_by(PLACEMENTS.c.instance_id)
 _LOCK_NODES_OF_VPC = (
     select(NODES.c.id)

@@ -26,7 +26,7 @@ from urllib.parse import parse_qs, unquote
 
 import uvicorn
 
-from mallee.fabric.document import Join, Report, decode
+from mallee.fabric.document import Join, Report, decode, encode
 from mallee.fabric.pace import Pace
 from mallee.fabric.transport import (
     CONSOLE_LIMIT,
@@ -38,6 +38,7 @@ from mallee.fabric.transport import (
     VERSION,
     VERSION_HEADER,
     BlobMissing,
+    CredentialsMissing,
     JoinFirst,
     Refused,
     VersionRefused,
@@ -167,6 +168,8 @@ class FabricApp:
             await _respond(send, 409, _Failure(409, "join-first", str(error)).body)
         except BlobMissing as error:
             await _respond(send, 404, _Failure(404, "blob-missing", str(error)).body)
+        except CredentialsMissing as error:
+            await _respond(send, 404, _Failure(404, "no-credentials", str(error)).body)
         except Refused as error:
             await _respond(send, 400, _Failure(400, "refused", str(error)).body)
         except StoreUnavailable as error:
@@ -202,6 +205,8 @@ class FabricApp:
             node_id = headers.get(NODE_HEADER.lower())
             await self._in_thread(self.session.console, node_id, instance_id, text, int(offset))
             await _respond(send, 204)
+        elif method == "GET" and path.startswith("/v1/credentials/"):
+            await self._credentials(path.removeprefix("/v1/credentials/"), scope, headers, send)
         elif method == "GET" and path.startswith("/v1/blobs/"):
             await self._blob(path.removeprefix("/v1/blobs/"), headers.get("range"), send)
         else:
@@ -232,6 +237,14 @@ class FabricApp:
             await _respond(send, 204, headers={GENERATION_HEADER.lower(): str(document.generation)})
         else:
             await _respond(send, 200, document.body())
+
+    async def _credentials(self, instance_id: str, scope: Scope, headers: dict[str, str], send: Send) -> None:
+        delivery = parse_qs(scope["query_string"].decode("latin-1")).get("delivery", [""])[0]
+        if delivery not in ("1.0", "2.0"):
+            raise _Failure(400, "malformed", "Ask /v1/credentials/<instance> with delivery, which is 1.0 or 2.0.")
+        node_id = headers.get(NODE_HEADER.lower())
+        found = await self._in_thread(self.session.credentials, node_id, instance_id, delivery)
+        await _respond(send, 200, encode(found))
 
     async def _blob(self, digest: str, wanted: str | None, send: Send) -> None:
         path = self.session.blob_path(unquote(digest))

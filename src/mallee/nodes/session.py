@@ -24,16 +24,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
-from mallee.fabric.document import Desired, Join, Report, to_json
+from mallee.fabric.document import Credentials, Desired, Join, Report, to_json
 from mallee.fabric.pace import Pace
-from mallee.fabric.transport import LONGEST_POLL, BlobMissing, JoinFirst
+from mallee.fabric.transport import LONGEST_POLL, BlobMissing, CredentialsMissing, JoinFirst
 from mallee.store import Database, Tx
 
 from . import intake
-from .records import generation
+from .records import generation, placement_of
 from .rules import Overcommit
 
 DocumentBuilder = Callable[[Tx, str], Desired]
+Issuer = Callable[[Tx, str, str], Credentials | None]  # of an instance's role: transaction, instance, delivery
 
 SHARE = 0.05  # of the time may go into building the documents of one node while many changes come
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
@@ -84,6 +85,7 @@ class Session:
         blobs: Path,
         overcommit: Overcommit | None = None,
         *,
+        credentials: Issuer | None = None,
         recheck: float = 300.0,
         seen_every: float = 20.0,
     ) -> None:
@@ -93,6 +95,7 @@ class Session:
         self.database = database
         self._document = document
         self._blobs = blobs
+        self._credentials = credentials
         self._overcommit = overcommit or Overcommit()
         self._recheck = recheck
         self._seen_every = timedelta(seconds=seen_every)
@@ -152,6 +155,16 @@ class Session:
             raise BlobMissing(f"This cloud has no blob sha256:{match[1]}.")
         return path
 
+    def credentials(self, node_id: str | None, instance_id: str, delivery: str) -> Credentials:
+        """For a guest that stands on this node and on no other: a node can't ask in the name of another's guests."""
+        with self.database.reading() as tx:
+            standing = placement_of(tx, instance_id)
+            if standing is not None and standing.node_id == node_id and self._credentials is not None:
+                found = self._credentials(tx, instance_id, delivery)
+                if found is not None:
+                    return found
+        raise CredentialsMissing(f"There are no credentials for {instance_id[:64]} on this node.")
+
     # ------------------------------------------------------------------------------------------------- machinery
 
     def _of(self, node_id: str) -> _Known:
@@ -179,8 +192,15 @@ def _document(desired: Desired, held: Document | None) -> Document:
 class DirectTransport:
     """``Transport`` without a socket, for a simulator in the cloud's own process."""
 
-    def __init__(self, database: Database, document: DocumentBuilder, blobs: Path, overcommit: Overcommit | None = None) -> None:
-        self.session = Session(database, document, blobs, overcommit)
+    def __init__(
+        self,
+        database: Database,
+        document: DocumentBuilder,
+        blobs: Path,
+        overcommit: Overcommit | None = None,
+        credentials: Issuer | None = None,
+    ) -> None:
+        self.session = Session(database, document, blobs, overcommit, credentials=credentials)
         self._node_id: str | None = None
         self._closed = False
 
@@ -207,6 +227,9 @@ class DirectTransport:
 
     def console(self, instance_id: str, text: bytes, offset: int = 0) -> None:
         self.session.console(self._node_id, instance_id, text, offset)
+
+    def credentials(self, node_id: str, instance_id: str, delivery: str) -> Credentials:
+        return self.session.credentials(node_id, instance_id, delivery)
 
     def blob(self, digest: str, to: Path) -> None:
         part = to.with_name(to.name + ".part")

@@ -20,7 +20,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypeVar
 
-from mallee.fabric.document import Capacity, Desired, GuestReport, Join, Report
+from mallee.fabric.document import Capacity, Credentials, Desired, GuestReport, Join, Report
 from mallee.fabric.pace import Pace
 from mallee.fabric.transport import LONGEST_POLL, FabricError, JoinFirst, Transport, Unreachable
 
@@ -115,6 +115,16 @@ class Simulator:
     def crash(self, guest_id: str) -> None:
         """The guest's virtual machine ends by itself."""
         self._happen(guest_id, SimulatedGuest.crashed)
+
+    def credentials(self, guest_id: str, delivery: str = "2.0") -> Credentials:
+        """What the guest would find at ``iam/security-credentials/<role>``: asked of the cloud each time, for a guest that the
+        document gives a role. ``KeyError`` when it gives it none.
+        """
+        with self._changes:
+            guest = self._guests[guest_id]
+            if guest.wanted.metadata.role is None and not guest.wanted.metadata.profile_gone:
+                raise KeyError(guest_id)
+        return self._call("credentials", lambda: self._transport.credentials(self.node_id, guest_id, delivery))
 
     def reboot_host(self) -> None:
         """The whole host reboots: every guest loses its power, the agent starts anew, and the guests that ran start
