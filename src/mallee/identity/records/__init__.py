@@ -3,7 +3,7 @@
 What the rest of the cloud asks most often can be had from the package itself.
 """
 
-from mallee.identity.records import accounts, control, policies, roles, tags, users, uses
+from mallee.identity.records import accounts, control, directories, policies, roles, sign_in, tags, users, uses
 from mallee.identity.records.accounts import Account, account, account_by_alias, add_account, all_accounts
 from mallee.identity.records.keys import (
     ACTIVE,
@@ -36,9 +36,11 @@ __all__ = [
     "add_user",
     "all_accounts",
     "control",
+    "directories",
     "policies",
     "roles",
     "root_access_keys",
+    "sign_in",
     "tags",
     "user",
     "user_by_name",
