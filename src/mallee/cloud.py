@@ -46,6 +46,7 @@ from mallee.identity.authenticate import Authenticator, utc_now
 from mallee.identity.directory.synchronisation import Ask
 from mallee.identity.keys import Keyring
 from mallee.identity.tools import Tools
+from mallee.identity.usage import Usage
 from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
 from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx
@@ -94,7 +95,8 @@ class Cloud:
         self.keyring = Keyring(database, secrets, settings.partition)
         authenticator = Authenticator(self.keyring, settings, signature_time)
         self.tools = Tools(secrets, tuple(self.registry.account_hooks()), self.registry.quotas())
-        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, self.tools)
+        self.usage = Usage(database, settings.region)
+        self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, self.tools, self.usage)
         self.lines = lines
         local = database.kind == "sqlite"
         self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local)
@@ -390,6 +392,7 @@ class Process:
         await fabric.start()
         runner.start()
         reconcilers.start()
+        cloud.usage.start()
         for listener in [self.metrics, *self.listeners]:
             await listener.start()
         renewal = asyncio.create_task(self._renew()) if self.context is not None else None
@@ -403,6 +406,7 @@ class Process:
             renewal.cancel()
         await loop.run_in_executor(None, reconcilers.stop)
         await loop.run_in_executor(None, runner.stop)
+        await loop.run_in_executor(None, cloud.usage.stop)
         await fabric.stop()
         await self.metrics.stop(1.0)
         cloud.api.close()

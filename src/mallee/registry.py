@@ -5,6 +5,8 @@ A domain takes part by its shape alone. Of a package in ``DOMAINS``:
 * ``api/__init__.py`` has ``OPERATIONS = {"ec2": (instances, images)}``: each public function that is defined in one of these
   modules is the operation whose boto3 name it bears. A function that is no operation of the service's model is an
   error, not a helper. ``NOTES = {"ec2": {"run_instances": "…"}}`` says in docs/coverage.md what a caller should know.
+  Each such module has ``ACCESS = {"run_instances": Access(…)}`` (``identity.access``): what its operations are checked
+  against, one entry per operation.
 * ``life.py`` has machines (subclasses of ``Machine``), ``upkeep.py`` reconcilers.
 * ``quotas.py`` has ``QUOTAS``: how much of each thing an account may have.
 * ``setup.py`` may have ``new_account(tx, account_id, settings)``, called in the transaction that makes an account, and
@@ -23,6 +25,7 @@ from dataclasses import dataclass
 from types import ModuleType
 from typing import Any
 
+from mallee.identity.access import Access, prefix
 from mallee.identity.call import Call, is_writing
 from mallee.identity.quotas import Quota
 from mallee.identity.setup import AccountHook
@@ -47,14 +50,22 @@ class RegistryError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Handler:
-    """One operation that works. ``writes``: it needs a transaction that writes. ``dry``: its input has a DryRun member."""
+    """One operation that works. ``writes``: it needs a transaction that writes. ``dry``: its input has a DryRun member.
+    ``prefix`` is that of the service's actions, ``access`` what the operation is checked against."""
 
     service: str
     operation: str
     function: Callable[[Call], dict[str, Any] | None]
     writes: bool
     dry: bool
+    access: Access
+    prefix: str
     note: str = ""
+
+    @property
+    def action(self) -> str:
+        """The operation's own action, as policies name it."""
+        return self.access.action or f"{self.prefix}:{self.operation}"
 
 
 class Registry:
@@ -125,6 +136,7 @@ class Registry:
             service = services.get(service_name)
             names = service.methods()
             for module in modules:
+                declarations: dict[str, Access] = dict(getattr(module, "ACCESS", {}))
                 for function in _public_functions(module):
                     operation = names.get(function.__name__)
                     if operation is None:
@@ -132,15 +144,23 @@ class Registry:
                             f"{module.__name__}.{function.__name__} is no operation of {service_name}: "
                             "a helper's name begins with an underscore, or it lives in rules or records"
                         )
-                    self._add(service, operation, function, notes.get(service_name, {}).get(function.__name__, ""))
+                    access = declarations.pop(function.__name__, None)
+                    if access is None:
+                        access = Access()
+                    note = notes.get(service_name, {}).get(function.__name__, "")
+                    self._add(service, operation, function, access, note)
+                if declarations:
+                    raise RegistryError(f"ACCESS of {module.__name__} has {sorted(declarations)[0]}, which is no operation of it")
 
-    def _add(self, service: Any, operation: str, function: Callable[[Call], Any], note: str) -> None:
+    def _add(self, service: Any, operation: str, function: Callable[[Call], Any], access: Access, note: str) -> None:
         key = (service.name, operation)
         if key in self._handlers:
             raise RegistryError(f"{service.name}:{operation} has two handlers")
         shape = service.operation(operation).input
         dry = shape is not None and "DryRun" in shape.members
-        self._handlers[key] = Handler(service.name, operation, function, is_writing(function), dry, note)
+        self._handlers[key] = Handler(
+            service.name, operation, function, is_writing(function), dry, access, prefix(service.name), note
+        )
 
 
 def _optional(name: str) -> ModuleType | None:

@@ -126,6 +126,7 @@ class TestCloud:
         """Let everything work until nothing is left to do now. With ``seconds``, the clock goes on by that much, from one
         thing that is due to the next."""
         self._settle(rounds)
+        self.cloud.usage.write()
         until = self.clock.now().timestamp() + seconds
         while seconds and (left := until - self.clock.now().timestamp()) > 0:
             self.clock.advance(min(left, max(self._next_due() or left, 0.001)))

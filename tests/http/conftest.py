@@ -14,8 +14,10 @@ from mallee.http.dispatch import Dispatcher
 from mallee.http.log import LineLog
 from mallee.http.metrics import Metrics
 from mallee.identity import records
+from mallee.identity.access import Access
 from mallee.identity.call import Call
 from mallee.identity.tools import Tools
+from mallee.identity.usage import Usage
 from mallee.registry import Handler, Registry
 from mallee.wire import Request
 from tests.identity.conftest import Identity
@@ -29,14 +31,20 @@ class Edge:
         self.registry = Registry(("mallee.identity",))
         self.metrics = Metrics()
         self.lines = LineLog(home / "cloud.log", 1024 * 1024, 2)
+        identity = self.identity
         self.dispatcher = Dispatcher(
-            self.registry, self.identity.database, self.identity.authenticator, self.identity.settings, Tools(self.identity.vault)
+            self.registry,
+            identity.database,
+            identity.authenticator,
+            identity.settings,
+            Tools(identity.vault),
+            Usage(identity.database, identity.settings.region),
         )
         self.health: dict[str, Any] = {"status": "ok"}
         self.api = Api(self.dispatcher, lambda: self.health, self.metrics, self.lines, threads=2, at_once=True)
 
     def put(self, service: str, operation: str, function: Any, *, writes: bool = False, dry: bool = False) -> None:
-        self.registry._handlers[service, operation] = Handler(service, operation, function, writes, dry)
+        self.registry._handlers[service, operation] = Handler(service, operation, function, writes, dry, Access(), service)
 
     def send(self, request: Request, client: str = "192.0.2.1") -> tuple[int, dict[str, str], bytes]:
         """The request through the ASGI application; its body in two pieces."""

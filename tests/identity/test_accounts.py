@@ -5,14 +5,18 @@ from __future__ import annotations
 import base64
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from mallee.identity import keys, records, setup, vault
+from mallee.identity.access import Access
 from mallee.identity.authorize import authorize
 from mallee.identity.call import Call, Principal
 from mallee.identity.keys import Keyring
+from mallee.identity.tools import Tools
 from mallee.store import journal
 from mallee.wire import AwsError
 from tests.identity import signing
@@ -154,14 +158,22 @@ def test_a_foreign_master_key_is_noticed_at_the_start(identity: Identity, tmp_pa
 # -------------------------------------------------------------------------------------------------------- authorization
 
 
-def call(identity: Identity, service: str, operation: str, protocol: str, kind: str = "user") -> Call:
-    principal = Principal("123456789012", "arn:aws:iam::123456789012:user/bob", "AIDA1", kind, "bob")
-    return Call(service, operation, {}, principal, None, "r", identity.settings, protocol=protocol)  # type: ignore[arg-type]
+@contextmanager
+def call(identity: Identity, service: str, operation: str, protocol: str, kind: str = "user") -> Iterator[Call]:
+    root = kind == "root"
+    account = "123456789012"
+    principal = Principal(account, f"arn:aws:iam::{account}:user/bob", "AIDA1", kind, "bob", holder_id="" if root else "AIDA1")
+    with identity.database.reading(account) as tx:
+        yield Call(
+            service, operation, {}, principal, tx, "r", identity.settings, protocol=protocol, tools=Tools(identity.vault)
+        )
 
 
 def test_root_may_and_users_may_only_ask_who_they_are(identity: Identity) -> None:
-    authorize(call(identity, "ec2", "RunInstances", "ec2", "root"))
-    authorize(call(identity, "sts", "GetCallerIdentity", "query"))
+    with call(identity, "ec2", "RunInstances", "ec2", "root") as made:
+        authorize(made, Access())
+    with call(identity, "sts", "GetCallerIdentity", "query") as made:
+        authorize(made, Access(open=True))
     cases = {
         ("ec2", "ec2"): ("UnauthorizedOperation", 403),
         ("iam", "query"): ("AccessDenied", 403),
@@ -171,15 +183,15 @@ def test_root_may_and_users_may_only_ask_who_they_are(identity: Identity) -> Non
         ("elbv2", "query"): ("AccessDenied", 403),
     }
     for (service, protocol), expected in cases.items():
-        with pytest.raises(AwsError) as caught:
-            authorize(call(identity, service, "Anything", protocol))
+        with call(identity, service, "Anything", protocol) as made, pytest.raises(AwsError) as caught:
+            authorize(made, Access())
         assert (caught.value.code, caught.value.status) == expected
         prefix = "elasticloadbalancing" if service == "elbv2" else service
         assert f"is not authorized to perform: {prefix}:Anything because no identity" in caught.value.message
 
 
 def test_arns(identity: Identity) -> None:
-    made = call(identity, "ec2", "X", "ec2")
-    assert made.arn("instance/i-1") == "arn:aws:ec2:local-1:123456789012:instance/i-1"
-    assert made.arn("user/bob", "iam") == "arn:aws:iam::123456789012:user/bob"
-    assert made.arn("bucket/key", "s3") == "arn:aws:s3:::bucket/key"
+    with call(identity, "ec2", "X", "ec2") as made:
+        assert made.arn("instance/i-1") == "arn:aws:ec2:local-1:123456789012:instance/i-1"
+        assert made.arn("user/bob", "iam") == "arn:aws:iam::123456789012:user/bob"
+        assert made.arn("bucket/key", "s3") == "arn:aws:s3:::bucket/key"

@@ -95,7 +95,7 @@ class Api:
         if isinstance(body, bytes):
             request.body = body
             address = client[0] if client else ""
-            answer = await self._answer(request, request_id, address)
+            answer = await self._answer(request, request_id, address, scope.get("scheme") == "https")
         else:
             answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
             if not body.drained:
@@ -106,14 +106,14 @@ class Api:
         await send({"type": "http.response.body", "body": answer.body})
         self._account(request, answer, request_id, client, time.perf_counter() - began)
 
-    async def _answer(self, request: Request, request_id: str, address: str) -> Answer:
+    async def _answer(self, request: Request, request_id: str, address: str, secure: bool) -> Answer:
         """In a worker's thread; unless no worker is busy and the request is of a kind of reads that are so quick that the
         way to a thread and back would be a good part of it: then at once, in this thread."""
         kind = _kind(request) if self._at_once else None
         if kind is not None and not self._workers.busy and self._usual.get(kind, 1.0) < QUICK:
-            answer = self._dispatcher.answer(request, request_id, address)
+            answer = self._dispatcher.answer(request, request_id, address, secure)
         else:
-            answer = await self._workers.run(self._dispatcher.answer, request, request_id, address)
+            answer = await self._workers.run(self._dispatcher.answer, request, request_id, address, secure)
         if kind is not None and not answer.wrote and (answer.status == 200 or kind in self._usual):
             self._usual[kind] = 0.8 * self._usual.get(kind, answer.seconds) + 0.2 * answer.seconds
         return answer

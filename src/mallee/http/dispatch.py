@@ -19,6 +19,7 @@ from mallee.identity.authenticate import Authenticator
 from mallee.identity.authorize import authorize
 from mallee.identity.call import Call, Kept, Principal
 from mallee.identity.tools import Tools
+from mallee.identity.usage import Usage
 from mallee.registry import Handler, Registry
 from mallee.settings import Settings
 from mallee.store import Actor, Database, StoreUnavailable, Tx
@@ -48,29 +49,36 @@ class Answer:
 
 class Dispatcher:
     def __init__(
-        self, registry: Registry, database: Database, authenticator: Authenticator, settings: Settings, tools: Tools
+        self,
+        registry: Registry,
+        database: Database,
+        authenticator: Authenticator,
+        settings: Settings,
+        tools: Tools,
+        usage: Usage,
     ) -> None:
         self._registry = registry
         self._database = database
         self._authenticator = authenticator
         self._settings = settings
         self._tools = tools
+        self._usage = usage
         self.faults = 0  # answers that were Mallee's own fault
 
-    def answer(self, request: Request, request_id: str, source_ip: str = "") -> Answer:
-        """Never raises."""
+    def answer(self, request: Request, request_id: str, source_ip: str = "", secure: bool = False) -> Answer:
+        """``secure``: the request came by TLS. Never raises."""
         began = time.perf_counter()
-        answer = self._answer(request, request_id, source_ip)
+        answer = self._answer(request, request_id, source_ip, secure)
         answer.seconds = time.perf_counter() - began
         return answer
 
-    def _answer(self, request: Request, request_id: str, source_ip: str) -> Answer:
+    def _answer(self, request: Request, request_id: str, source_ip: str, secure: bool) -> Answer:
         found: Route | None = None
         answer = Answer(0, [], b"")
         try:
             found = route(request)
             answer.service, answer.operation = found.service.name, found.operation.name
-            output = self._perform(found, request, request_id, source_ip, answer)
+            output = self._perform(found, request, request_id, source_ip, secure, answer)
             answer.status, answer.headers, answer.body = found.respond(output, request_id)
             return answer
         except AwsError as error:
@@ -102,23 +110,28 @@ class Dispatcher:
             answer.code = "InternalFailure"
         return answer
 
-    def _perform(self, found: Route, request: Request, request_id: str, source_ip: str, answer: Answer) -> dict[str, Any] | None:
+    def _perform(
+        self, found: Route, request: Request, request_id: str, source_ip: str, secure: bool, answer: Answer
+    ) -> dict[str, Any] | None:
         service, protocol = found.service, found.protocol.name
-        principal = self._authenticator.principal(request, service.name, service.entry.scopes, protocol)
+        principal = self._authenticator.principal(
+            request, service.name, service.entry.scopes, protocol, found.operation
+        )
         answer.account_id, answer.arn = principal.account_id, principal.arn
         handler = self._registry.handler(service.name, found.operation.name)
         if handler is None:
             raise found.unsupported()
         answer.wrote = handler.writes
+        self._usage.note(principal, handler.prefix, handler.operation)
         parsed = found.parse(request)
 
         def asked(tx: Tx, prepared: Any = None) -> Call:
             call = Call(
                 service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source_ip,
                 (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
-                tools=self._tools, prepared=prepared,
+                secure, self._tools, request.header, prepared=prepared,
             )  # fmt: skip
-            authorize(call)
+            authorize(call, handler.access)
             return call
 
         prepare = getattr(handler.function, "mallee_prepare", None)
@@ -139,11 +152,13 @@ class Dispatcher:
         return output
 
     def _transact(self, handler: Handler, principal: Principal, request_id: str, work: Callable[[Tx], _T]) -> _T:
-        """What ``work`` raises undoes everything that it wrote; what the database refuses for a conflict is done again."""
+        """What ``work`` raises undoes everything that it wrote; what the database refuses for a conflict is done again. The
+        account of an anonymous caller is nobody's: its operations look into the account that they find out (``tx.of``)."""
         if not handler.writes:
             return self._look(principal, work)
         account_id = principal.account_id
-        return self._database.run(work, account_id, Actor(principal.arn, account_id, request_id))
+        actor = Actor(principal.arn or principal.user_id, account_id or None, request_id)
+        return self._database.run(work, account_id, actor)
 
     def _look(self, principal: Principal, work: Callable[[Tx], _T]) -> _T:
         def look() -> _T:

@@ -1,36 +1,129 @@
 """May the caller do this? The one function that every call passes after its signature and before its handler.
 
-The root of an account may do everything in it. A user may do nothing yet but ask who it is: there is no policy to allow
-more, and what no policy allows is denied. Accounts are kept apart below, by the store: no principal sees another
-account's rows, whatever is allowed here.
+An operation's ``Access`` says what policies are asked; here they are asked, one question after another, and the first that is
+denied ends the call with the service's error. What is certain without looking at anything (a root's own account without
+service control policies, statements that have neither conditions nor resources) is answered so, and a resource is loaded
+only for a statement that wants to know something about it.
+
+Accounts are kept apart below, by the store: no principal sees another account's rows, whatever is allowed here. What a
+caller's account does not have is asked about like everything else, with an ARN and no tags or keys.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from mallee.identity import context, denials, grants
+from mallee.identity.access import TAGGING, Access, Check, Values, check_on, identifiers, prefix
 from mallee.identity.call import Call
+from mallee.identity.rules.context import Context
+from mallee.identity.rules.evaluate import Decision, Question, decide, settled
+from mallee.identity.rules.policy import Kind, Policy
 from mallee.wire.errors import AwsError
 
-ALWAYS_ALLOWED = frozenset({("sts", "GetCallerIdentity")})
-
-_PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing"}
+Keys = dict[str, Values | Callable[[], Values]]
 
 
-def authorize(call: Call) -> None:
+def authorize(call: Call, access: Access) -> None:
     """Returns when the call is allowed; raises the service's own error when it is not."""
-    if call.principal.is_root or (call.service, call.operation) in ALWAYS_ALLOWED:
+    principal = call.principal
+    if access.open:
         return
-    raise denied(call)
+    if principal.kind == "root" and not access.shared and not grants.of(call.tx, principal).scps:
+        return
+    own = access.action or f"{prefix(call.service)}:{call.operation}"
+    if _is_certain(call, own) and access.find is None and not _brings_tags(call):
+        return
+    asked = False
+    for question in _checks(call, access, own):
+        check(call, question)
+        asked = asked or question.action == own
+    if not asked:
+        check(call, Check(own, "*", _keys(call, access)))
+    if _brings_tags(call):
+        for question in _tagging(call, access):
+            check(call, question)
 
 
-def denied(call: Call) -> AwsError:
-    action = f"{_PREFIXES.get(call.service, call.service)}:{call.operation}"
-    why = f"User: {call.principal.arn} is not authorized to perform: {action}"
-    because = f"because no identity-based policy allows the {action} action"
+def check(call: Call, asked: Check) -> None:
+    """For handlers too, of what only they can find out: raises the service's error unless it is allowed."""
+    if asked.policy is None and not asked.owner and _is_certain(call, asked.action):
+        return
+    question = _question(call, asked)
+    decision = decide(question, grants.of(call.tx, call.principal))
+    if not decision.allowed:
+        raise denied(call, asked, question, decision)
+
+
+def allowed(call: Call, asked: Check) -> Decision:
+    """The same for handlers that do something else when it is denied."""
+    return decide(_question(call, asked), grants.of(call.tx, call.principal))
+
+
+def denied(call: Call, asked: Check, question: Question, decision: Decision) -> AwsError:
+    encoded = ""
+    if call.service == "ec2" and not call.operation.startswith("Describe") and call.principal.account_id:
+        encoded = denials.encode(call.vault, call.principal, question, decision)
+    shown = asked.shown or asked.resource
+    return denials.error(call.service, call.protocol, call.principal, asked.action, shown, decision, encoded)
+
+
+# -------------------------------------------------------------------------------------------------------------- questions
+
+
+def _is_certain(call: Call, action: str) -> bool:
+    """Whether the caller may do this to whatever its account has, however it is."""
+    decision = settled(action, call.principal, grants.of(call.tx, call.principal))
+    return decision is not None and decision.allowed
+
+
+def _question(call: Call, asked: Check) -> Question:
+    service = asked.action.partition(":")[0]
+    values: dict[str, Any] = {"aws:ResourceAccount": asked.owner or call.account_id or None, **asked.keys}
+    if asked.tags is not None:
+        values["aws:ResourceTag/"] = values[f"{service}:ResourceTag/"] = asked.tags
+    values.update(context.of_question(call, asked.resource))
+    policy = asked.policy
+    if isinstance(policy, str):
+        policy = grants.compiled(policy, Kind.RESOURCE, asked.resource)
+    assert policy is None or isinstance(policy, Policy)
+    owner = asked.owner
+    return Question(asked.action, asked.resource, Context(values, context.of(call)), call.principal, policy, owner)
+
+
+def _checks(call: Call, access: Access, action: str) -> Iterator[Check]:
+    for on in access.on:
+        for identifier in identifiers(call, on):
+            yield check_on(call, action, on.type, identifier, _keys(call, access))
+    if access.find is not None:
+        yield from access.find(call)
+
+
+def _keys(call: Call, access: Access) -> Keys:
+    def reader(read: Callable[[Call], Values]) -> Callable[[], Values]:
+        return lambda: read(call)
+
+    return {name: reader(read) for name, read in access.keys.items()}
+
+
+# ----------------------------------------------------------------------------------------------------- tags of what is made
+
+
+def _brings_tags(call: Call) -> bool:
+    given = call.input
+    return bool(given.get("TagSpecifications") if call.service == "ec2" else given.get("Tags"))
+
+
+def _tagging(call: Call, access: Access) -> Iterator[Check]:
+    """Tags for what a request makes need the permission to tag, too."""
     if call.service == "ec2":
-        text = f"You are not authorized to perform this operation. {why} {because}"
-        return AwsError("UnauthorizedOperation", text, status=403)
-    if call.protocol in ("json", "smithy-rpc-v2-cbor"):
-        return AwsError("AccessDeniedException", f"{why} {because}", status=400)
-    if call.protocol == "rest-json":
-        return AwsError("AccessDeniedException", f"{why} {because}", status=403)
-    return AwsError("AccessDenied", f"{why} {because}", status=403)
+        types = [each.get("ResourceType") for each in call.input["TagSpecifications"] if each.get("Tags")]
+        for type in dict.fromkeys(each for each in types if each):
+            arn = call.arn(f"{type}/*")
+            yield Check("ec2:CreateTags", arn, {"ec2:CreateAction": call.operation, "ec2:Region": call.region})
+        return
+    actions = TAGGING.get(call.service, {})
+    for on in access.on:
+        if on.member is None and on.type.name in actions:
+            yield check_on(call, actions[on.type.name], on.type, "*")

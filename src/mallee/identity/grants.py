@@ -135,7 +135,7 @@ def _narrowed(tx: Tx, principal: Principal, grants: Grants) -> Grants:
     session = principal.session
     assert session is not None
     inline = tuple(
-        Source(_compiled(text, Kind.SESSION, "session"), f"SessionPolicy.{number}", "none")
+        Source(compiled(text, Kind.SESSION, "session"), f"SessionPolicy.{number}", "none")
         for number, text in enumerate(session.policies, 1)
     )
     partition = principal.arn.split(":", 2)[1]
@@ -145,7 +145,7 @@ def _narrowed(tx: Tx, principal: Principal, grants: Grants) -> Grants:
 def _held(tx: Tx, kind: str, holder_id: str, name: str, account_id: str, partition: str) -> Sources:
     """A holder's own inline and attached policies."""
     inline = tuple(
-        Source(_compiled(each.document, Kind.IDENTITY, f"{name}/{each.name}"), f"{kind}_{name}_{each.name}", kind)
+        Source(compiled(each.document, Kind.IDENTITY, f"{name}/{each.name}"), f"{kind}_{name}_{each.name}", kind)
         for each in policies.inline_of(tx, holder_id)
     )
     arns = tuple(each.policy_arn for each in policies.attached_to(tx, holder_id))
@@ -161,7 +161,7 @@ def managed_sources(tx: Tx, arns: tuple[str, ...], account_id: str, partition: s
         text = managed.document(arn) if aws else own.get(arn)
         if text is not None:
             name = arn.rpartition("/")[2]
-            found.append(Source(_compiled(text, kind, arn), name, "aws-managed" if aws else "user-managed"))
+            found.append(Source(compiled(text, kind, arn), name, "aws-managed" if aws else "user-managed"))
     return tuple(found)
 
 
@@ -176,12 +176,12 @@ def _boundary(tx: Tx, arn: str | None, account_id: str, partition: str) -> Sourc
 
 def _scps(tx: Tx, account_id: str) -> tuple[Sources, ...]:
     return tuple(
-        tuple(Source(_compiled(each.document, Kind.SCP, each.name), each.name, "none") for each in level)
+        tuple(Source(compiled(each.document, Kind.SCP, each.name), each.name, "none") for each in level)
         for level in control.scps_for(tx, account_id)
     )
 
 
-def _compiled(text: str, kind: Kind, name: str) -> Policy:
+def compiled(text: str, kind: Kind, name: str) -> Policy:
     """A stored policy was valid when it was stored. One that an older release took and this one does not can't be left out,
     for it may deny: then nothing is allowed until it is mended."""
     try:
