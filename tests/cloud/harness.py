@@ -30,6 +30,7 @@ import botocore.session
 from botocore.awsrequest import AWSPreparedRequest, AWSResponse
 from botocore.config import Config
 
+from mallee.admin import MODELS
 from mallee.cloud import Cloud, World, start_hooks
 from mallee.compute import projection
 from mallee.compute.credentials import issuer
@@ -50,6 +51,7 @@ ADMIN = "123456789012"
 def _session() -> boto3.Session:
     """One session for all tests: its loader reads each of botocore's models once."""
     core = botocore.session.Session()
+    core.set_config_variable("data_path", str(MODELS))  # what AWS_DATA_PATH does
     core.set_config_variable("metadata_service_num_attempts", 1)
     return boto3.Session(botocore_session=core)
 
@@ -180,6 +182,11 @@ class TestCloud:
         images = self.client("ec2").describe_images(Owners=["self"])["Images"]
         return str(max(images, key=lambda image: image["CreationDate"])["ImageId"])
 
+    def session(self, told: dict[str, Any], account_id: str = "") -> Account:
+        """Whoever has the temporary credentials that STS told (``Credentials`` of its answers)."""
+        pair = Credentials(account_id, told["AccessKeyId"], told["SecretAccessKey"], told["SessionToken"])
+        return Account(self, pair)
+
     # ---------------------------------------------------------------------------------------------------------- clients
 
     def client(self, service: str, region: str | None = None, account: Account | None = None, **options: Any) -> Any:
@@ -194,6 +201,7 @@ class TestCloud:
                 endpoint_url=ENDPOINT,
                 aws_access_key_id=credentials.access_key_id,
                 aws_secret_access_key=credentials.secret_access_key,
+                aws_session_token=credentials.session_token,
                 config=config,
             )
             made.meta.events.register("before-send", self._answer)

@@ -22,6 +22,7 @@ class Credentials:
     account_id: str
     access_key_id: str
     secret_access_key: str = field(repr=False)
+    session_token: str | None = field(default=None, repr=False)
 
 
 def create_account(

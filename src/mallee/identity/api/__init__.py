@@ -3,6 +3,7 @@
 from mallee.identity.api import (
     access_keys,
     account,
+    assume_role,
     attachments,
     groups,
     inline_policies,
@@ -25,14 +26,14 @@ from mallee.identity.api import (
 
 OPERATIONS = {
     "iam": (
-        managed_policies,
-        inline_policies,
-        attachments,
         access_keys,
         account,
+        attachments,
         groups,
+        inline_policies,
         instance_profiles,
         login_profiles,
+        managed_policies,
         mfa_devices,
         oidc_providers,
         password_policy,
@@ -46,6 +47,7 @@ OPERATIONS = {
         users,
     ),
     "sts": (
+        assume_role,
         sts,
     ),
 }  # fmt: skip

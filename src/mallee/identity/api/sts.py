@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mallee.identity import denials, issuing, mfa, records, sessions
+from mallee.identity import denials, issuing, records, sessions
 from mallee.identity.access import Access, Check
 from mallee.identity.call import Call, Session, reads, writes
 from mallee.wire.errors import AwsError
@@ -52,7 +52,7 @@ def get_session_token(call: Call) -> dict[str, Any]:
     """The caller's own rights for a while, with MFA if a code is given. A root's last an hour at most."""
     caller, given = call.principal, call.input
     holder_id = caller.account_id if caller.kind == "root" else caller.holder_id
-    with_mfa = _mfa(call, holder_id)
+    with_mfa = issuing.with_mfa(call, holder_id)
     longest = issuing.HOUR if caller.kind == "root" else None
     seconds = given.get("DurationSeconds") or _HALF_A_DAY
     ends = sessions.ends(call.now, seconds if longest is None else min(seconds, longest))
@@ -60,17 +60,6 @@ def get_session_token(call: Call) -> dict[str, Any]:
         sessions.SESSION, caller.account_id, holder_id, "", call.now, ends, mfa_at=call.now if with_mfa else None
     )
     return issuing.issue(call, session)
-
-
-def _mfa(call: Call, holder_id: str) -> bool:
-    serial, code = call.input.get("SerialNumber"), call.input.get("TokenCode")
-    if serial is None and code is None:
-        return False
-    if serial is None or code is None:
-        told = "MultiFactorAuthentication failed, must provide both MFA serial number and one time pass code."
-        raise AwsError("AccessDenied", told, status=403)
-    mfa.check(call.tx, call.vault, holder_id, serial, code)
-    return True
 
 
 def get_federation_token(call: Call) -> dict[str, Any]:
