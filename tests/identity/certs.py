@@ -47,7 +47,7 @@ def certificate(
         .issuer_name(name(issuer or subject))
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(start or NOW - 365 * DAY)
+        .not_valid_before(start or datetime.datetime(2020, 1, 1, tzinfo=datetime.UTC))
         .not_valid_after(end or NOW + 3650 * DAY)
         .add_extension(x509.BasicConstraints(authority, None), critical=True)
         .sign(signer, None if isinstance(signer, ed25519.Ed25519PrivateKey) else hashes.SHA256())
