@@ -91,81 +91,71 @@ class Rows:
         return sum(self._weigh(row[0]) * int(row[1]) for row in rows)
 
 
+class Standing:
+    """Where the caller stands with quotas: what limits it, read once for all questions of one call."""
+
+    def __init__(self, call: Call) -> None:
+        self._call = call
+        tx, account_id = call.tx, call.account_id
+        self._values = control.quota_values_of(tx, account_id)
+        self._of_account = [each.document for each in control.policies_of_account(tx, account_id)]
+        self._of_user = _own_documents(call)
+        if (self._of_account or self._of_user) and control.is_administrator(tx, account_id):
+            self._of_account = self._of_user = []
+
+    def blocked_by(self, quota: Quota, more: float = 1, *, used: float | None = None) -> float | None:
+        """The limit that keeps the account from having ``more`` of it, or None when nothing does."""
+        exceeded = [limit for limit, used in self._room(quota, used) if used + more > limit]
+        return min(exceeded) if exceeded else None
+
+    def left(self, quota: Quota) -> tuple[float, float]:
+        """How much more the caller may have, never less than 0, and the limit that says so; ``UNLIMITED`` when nothing does."""
+        room = [(max(0.0, limit - used), limit) for limit, used in self._room(quota, None)]
+        return min(room, default=(UNLIMITED, UNLIMITED))
+
+    def _room(self, quota: Quota, used: float | None) -> list[tuple[float, float]]:
+        """Every limit that holds, with what counts against it."""
+        value = self._values.get((quota.service, quota.code))
+        limit = quota.default if value is None else value.value
+        by_user: list[float] = []
+        if quota.limit_key is not None:
+            limit = min([limit, *limits.stated(self._of_account, quota.action, quota.limit_key)])
+            by_user = limits.stated(self._of_user, quota.action, quota.limit_key)
+        found = []
+        if limit < UNLIMITED:
+            found.append((limit, self._used(quota, used)))
+        if by_user:
+            found.append((min(by_user), self._used_by_caller(quota, used)))
+        return found
+
+    def _used(self, quota: Quota, used: float | None) -> float:
+        if used is not None:
+            return used
+        assert quota.used is not None, f"{quota} is per thing: say how much is used"
+        return quota.used(self._call.tx, self._call.account_id)
+
+    def _used_by_caller(self, quota: Quota, used: float | None) -> float:
+        if used is None and isinstance(quota.used, Rows):
+            return quota.used.made_by(self._call.tx, self._call.account_id, self._call.principal.arn)
+        return self._used(quota, used)
+
+
 Refusal = AwsError | Callable[[int], AwsError]
 """The error that the service answers, or how it is made from the limit that is in the way."""
 
 
 def require(call: Call, quota: Quota, more: float = 1, *, error: Refusal, used: float | None = None) -> None:
-    """Returns when the caller's account may have ``more`` of it; raises ``error`` when not. ``used`` is what there is already
-    of a quota per thing. To be called in the transaction that adds them."""
-    limit = blocked_by(call, quota, more, used=used)
+    """Returns when the caller's account may have ``more`` of it (0: what it has now); raises ``error`` when not. ``used`` is
+    what there is already of a quota per thing. To be called in the transaction that adds them."""
+    limit = Standing(call).blocked_by(quota, more, used=used)
     if limit is not None:
         raise error if isinstance(error, AwsError) else error(int(limit))
-
-
-def blocked_by(call: Call, quota: Quota, more: float = 1, *, used: float | None = None) -> float | None:
-    """The limit that keeps the caller's account from having ``more`` of it, or None when nothing does."""
-    return _blocked(_room(call, quota, used), more)
-
-
-def left(call: Call, quota: Quota) -> float:
-    """How much more the caller may have, ``UNLIMITED`` when nothing limits it; never less than 0."""
-    return max(0.0, min((limit - used for limit, used in _room(call, quota, None)), default=UNLIMITED))
 
 
 def effective(tx: Tx, account_id: str, quota: Quota) -> float:
     """What the account's quota is, without regard to Limit statements."""
     value = control.quota_value(tx.everyone(), account_id, quota.service, quota.code)
     return quota.default if value is None else value
-
-
-# ----------------------------------------------------------------------------------------------------------------- what limits
-
-
-def _blocked(room: Iterable[tuple[float, float]], more: float) -> float | None:
-    exceeded = [limit for limit, used in room if used + more > limit]
-    return min(exceeded) if exceeded else None
-
-
-def _room(call: Call, quota: Quota, used: float | None) -> list[tuple[float, float]]:
-    """Every limit that holds, with what counts against it."""
-    account_id = call.account_id
-    limit = effective(call.tx, account_id, quota)
-    by_account, by_user = _stated(call, quota)
-    limit = min([limit, *by_account])
-    found = []
-    if limit < UNLIMITED:
-        found.append((limit, _used(call, quota, used)))
-    if by_user:
-        found.append((min(by_user), _used_by_caller(call, quota, used)))
-    return found
-
-
-def _used(call: Call, quota: Quota, used: float | None) -> float:
-    if used is not None:
-        return used
-    assert quota.used is not None, f"{quota} is per thing: say how much is used"
-    return quota.used(call.tx, call.account_id)
-
-
-def _used_by_caller(call: Call, quota: Quota, used: float | None) -> float:
-    if used is None and isinstance(quota.used, Rows):
-        return quota.used.made_by(call.tx, call.account_id, call.principal.arn)
-    return _used(call, quota, used)
-
-
-def _stated(call: Call, quota: Quota) -> tuple[list[float], list[float]]:
-    """What Limit statements say about the quota: the account's, and the calling user's own."""
-    if quota.limit_key is None:
-        return [], []
-    tx = call.tx
-    of_account = [each.document for each in control.policies_of_account(tx, call.account_id)]
-    of_user = _own_documents(call)
-    by_account = limits.stated(of_account, quota.action, quota.limit_key)
-    by_user = limits.stated(of_user, quota.action, quota.limit_key)
-    if (by_account or by_user) and control.is_administrator(tx, call.account_id):
-        return [], []
-    return by_account, by_user
 
 
 def _own_documents(call: Call) -> list[str]:
@@ -245,8 +235,11 @@ GROUPS_PER_USER = _iam(
 ACCESS_KEYS_PER_USER = _iam(
     "L-8758042E", "Access keys per user", 2, "The maximum number of access keys that one user can have.", adjustable=False
 )
+TRUST_POLICY_SIZE = _iam(
+    "L-C07B4B0D", "Role trust policy length", 2048, "The maximum number of characters in a role's trust policy."
+)
 
 QUOTAS = (
     USERS, GROUPS, ROLES, INSTANCE_PROFILES, POLICIES, SERVER_CERTIFICATES, OIDC_PROVIDERS, SAML_PROVIDERS, POLICIES_PER_ROLE,
-    POLICIES_PER_USER, POLICIES_PER_GROUP, GROUPS_PER_USER, ACCESS_KEYS_PER_USER,
+    POLICIES_PER_USER, POLICIES_PER_GROUP, GROUPS_PER_USER, ACCESS_KEYS_PER_USER, TRUST_POLICY_SIZE,
 )  # fmt: skip

@@ -1,5 +1,17 @@
 """The operations of ``mallee`` and of ``service-quotas``."""
 
-from types import ModuleType
+from mallee.admin.api import (
+    account_policies,
+    account_quotas,
+    accounts,
+    administrators,
+    directory,
+    service_control_policies,
+    service_quotas,
+    sign_in,
+)
 
-OPERATIONS: dict[str, tuple[ModuleType, ...]] = {"mallee": (), "service-quotas": ()}
+OPERATIONS = {
+    "mallee": (accounts, administrators, account_quotas, service_control_policies, account_policies, directory, sign_in),
+    "service-quotas": (service_quotas,),
+}

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mallee import durable
-from mallee.compute import access, changes, named, records, rules
+from mallee.compute import access, changes, named, quotas, records, rules
 from mallee.compute.records import Instance
 from mallee.ec2.access import checked
 from mallee.identity.access import On
@@ -22,7 +22,11 @@ Act = Callable[[Call, Instance], None]
 
 
 def start_instances(call: Call) -> dict[str, Any]:
-    return {"StartingInstances": _each(call, "start", _start)}
+    asked = _each(call, "start", _start)
+    started = [each for each in asked if each["CurrentState"] != each["PreviousState"]]
+    if started:
+        quotas.check_running(call, len(started))
+    return {"StartingInstances": asked}
 
 
 def stop_instances(call: Call) -> dict[str, Any]:

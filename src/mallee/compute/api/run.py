@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Any
 
 from mallee import durable
-from mallee.compute import access, changes, descriptions, launch_access, launching, lookup, profiles, records, rules
+from mallee.compute import access, changes, descriptions, launch_access, launching, lookup, profiles, quotas, records, rules
 from mallee.compute.life import InstanceLife
 from mallee.compute.lookup import Launch
 from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES
@@ -45,9 +45,10 @@ def run_instances(call: Call) -> dict[str, Any]:
 
 
 def _place(call: Call, launch: Launch, subnet: Any, zone: str | None) -> tuple[str, dict[str, str]]:
-    """Node ids by instance id, for as many instances as the call wants and the zone holds."""
+    """Node ids by instance id, for as many instances as the call wants, quotas allow and the zone holds."""
     asked, kind = launch.asked, launch.type
-    fresh = [ids.new("i") for _ in range(asked.maximum)]
+    most = quotas.launchable(call, kind, launch.root.size_gib, asked.minimum, asked.maximum)
+    fresh = [ids.new("i") for _ in range(most)]
     found, placed = nodes.place_many(
         call.tx.everyone(), fresh, kind.vcpus, kind.memory_mib, launch.root.size_gib, zone, subnet.vpc_id
     )
