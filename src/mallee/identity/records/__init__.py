@@ -3,7 +3,23 @@
 What the rest of the cloud asks most often can be had from the package itself.
 """
 
-from mallee.identity.records import accounts, control, directories, policies, roles, sign_in, tags, users, uses
+from mallee.identity.records import (
+    accounts,
+    attempts,
+    certificates,
+    control,
+    directories,
+    keys,
+    mfa,
+    passwords,
+    policies,
+    providers,
+    roles,
+    sign_in,
+    tags,
+    users,
+    uses,
+)
 from mallee.identity.records.accounts import Account, account, account_by_alias, add_account, all_accounts
 from mallee.identity.records.keys import (
     ACTIVE,
@@ -35,9 +51,15 @@ __all__ = [
     "add_account",
     "add_user",
     "all_accounts",
+    "attempts",
+    "certificates",
     "control",
     "directories",
+    "keys",
+    "mfa",
+    "passwords",
     "policies",
+    "providers",
     "roles",
     "root_access_keys",
     "sign_in",
