@@ -12,7 +12,7 @@ from typing import Any
 
 from mallee.identity.access import Check, ResourceType
 from mallee.identity.call import Call
-from mallee.identity.records import certificates, keys, mfa, providers, roles, tags, users
+from mallee.identity.records import certificates, keys, mfa, policies, providers, roles, tags, users
 
 
 def _arn(prefix: str) -> Callable[[Call, str, Any], str]:
