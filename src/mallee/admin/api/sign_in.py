@@ -30,7 +30,9 @@ def put_sign_in_provider(call: Call) -> dict[str, Any]:
         raise _no_such(arn)
     old = sign_in_provider(call.tx, call.account_id, arn)
     made = call.now if old is None else old.created_at
-    call.tx.put(sign_in_providers, provider_arn=arn, account_id=call.account_id, claim=call.input["UserNameClaim"], created_at=made)
+    call.tx.put(
+        sign_in_providers, provider_arn=arn, account_id=call.account_id, claim=call.input["UserNameClaim"], created_at=made
+    )
     return {"SignInProvider": _described(SignInProvider(arn, call.account_id, call.input["UserNameClaim"], made))}
 
 
