@@ -288,7 +288,8 @@ def test_a_new_version_is_a_permission_of_its_own(cloud: TestCloud) -> None:
     """Whoever may set the default may choose among what was written before; to write something needs CreatePolicyVersion, and
     that suffices to put it in force."""
     iam = cloud.client("iam")
-    own = iam.create_policy(PolicyName="own", PolicyDocument=document("iam:SetDefaultPolicyVersion", "iam:GetPolicy*"))["Policy"]["Arn"]
+    first = document("iam:SetDefaultPolicyVersion", "iam:GetPolicy*")
+    own = iam.create_policy(PolicyName="own", PolicyDocument=first)["Policy"]["Arn"]
     somebody = cloud.user("somebody")
     iam.attach_user_policy(UserName="somebody", PolicyArn=own)
     theirs = somebody.client("iam")
