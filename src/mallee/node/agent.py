@@ -22,7 +22,7 @@ import time
 import uuid
 from collections.abc import Callable
 
-from mallee.fabric.document import Capacity, Desired, Fault, Join, Report
+from mallee.fabric.document import Capacity, Credentials, Desired, Fault, Join, Report
 from mallee.fabric.pace import Pace
 from mallee.fabric.transport import LONGEST_POLL, FabricError, JoinFirst, Transport
 from mallee.node.config import NodeConfig
@@ -47,7 +47,7 @@ class Agent:
         self.config = config
         self.transport = transport
         self.boot_id = uuid.uuid4().hex
-        self.networks = networks if networks is not None else Networks(config)
+        self.networks = networks if networks is not None else Networks(config, credentials=self._credentials)
         self.networks.ensure_node_namespace()
         self.hypervisor = Hypervisor(config, self._on_event, self._on_restored)
         self.images = Images(config.home / "images", transport, config.qemu_uid, lambda: self.guests.images_changed())
@@ -118,6 +118,9 @@ class Agent:
                 self.guests.compare()
             except Exception:
                 log.exception("comparing guests with their processes")
+
+    def _credentials(self, guest_id: str, delivery: str) -> Credentials:
+        return self.transport.credentials(self.config.node_id, guest_id, delivery)
 
     # ---------------------------------------------------------------------------------------------------------- events
 

@@ -20,8 +20,10 @@ from dataclasses import dataclass, field
 from email.utils import formatdate
 from urllib.parse import unquote
 
+from mallee.fabric.document import Credentials
 from mallee.node.config import NodeConfig
 from mallee.node.network import metadata
+from mallee.node.network.credentials import RoleCredentials, shown
 from mallee.node.network.loop import READ, WRITE, Loop
 from mallee.node.network.routers import METADATA
 from mallee.node.network.served import Place, Tallies, View
@@ -39,6 +41,7 @@ _REASONS = {
     404: "Not Found",
     405: "Method Not Allowed",
     431: "Request Header Fields Too Large",
+    503: "Service Unavailable",
     505: "HTTP Version Not Supported",
 }
 _PAGE = """<?xml version="1.0" encoding="iso-8859-1"?>
@@ -61,11 +64,14 @@ class Response:
     body: bytes = b""
     headers: dict[str, str] = field(default_factory=dict)
     hops: int = 0  # how many hops the answer may travel; 0 means as any packet
+    delivery: str = ""  # the body are the credentials of the guest's role, for this version of the service: 1.0 or 2.0
 
     @classmethod
     def error(cls, status: int, **headers: str) -> Response:
         page = _PAGE.format(status, _REASONS[status]).encode()
-        return cls(status, page, {"Content-Type": "text/html", **{name.replace("_", "-"): value for name, value in headers.items()}})
+        return cls(
+            status, page, {"Content-Type": "text/html", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        )
 
     def bytes(self, without_body: bool = False) -> bytes:
         head = [f"HTTP/1.1 {self.status} {_REASONS[self.status]}", f"Content-Length: {len(self.body)}", "Connection: close"]
@@ -160,6 +166,8 @@ def respond(request: Request, places: tuple[Place, ...], tokens: Tokens, config:
     body = metadata.find(path, places, guest, config)
     if body is None:
         return Response.error(404)
+    if isinstance(body, metadata.Role):
+        return Response(200, b"", {"Content-Type": "text/plain", **headers}, delivery="1.0" if given is None else "2.0")
     raw = path[1:] == ["user-data"]
     return Response(200, body, {"Content-Type": "application/octet-stream" if raw else "text/plain", **headers})
 
@@ -167,10 +175,11 @@ def respond(request: Request, places: tuple[Place, ...], tokens: Tokens, config:
 class Server:
     """The listening socket of one VPC and its connections; made inside the router's namespace."""
 
-    def __init__(self, config: NodeConfig, loop: Loop, tokens: Tokens, tallies: Tallies) -> None:
+    def __init__(self, config: NodeConfig, loop: Loop, tokens: Tokens, tallies: Tallies, credentials: RoleCredentials) -> None:
         self.config = config
         self.loop = loop
         self.tokens = tokens
+        self.credentials = credentials
         self.tallies = tallies
         self.view = View()
         self.connections: dict[socket.socket, Connection] = {}
@@ -193,7 +202,9 @@ class Server:
             place = self.view.by_ip.get(ip)
             if place is None or len(self.connections) >= IN_ALL or self.per_guest.get(place.port.guest_id, 0) >= PER_GUEST:
                 if place is not None:
-                    self.tallies.of(place.port.guest_id).note(refused=True, method="", path="", status=0, why="too many connections")
+                    self.tallies.of(place.port.guest_id).note(
+                        refused=True, method="", path="", status=0, why="too many connections"
+                    )
                 accepted.close()
                 continue
             accepted.setblocking(False)
@@ -268,9 +279,35 @@ class Connection:
             response, without_body = Response.error(431), False
         else:
             response, without_body = self.server.answer(bytes(self.head[:end]), self.place)
+        self.head.clear()
+        if response.delivery:
+            self._fetch(response, without_body)
+        else:
+            self._send(response, without_body)
+
+    def _fetch(self, response: Response, without_body: bool) -> None:
+        """The answer follows when the credentials are there; the loop goes on meanwhile."""
+        guest = self.place.guest
+        assert guest is not None
+        self.server.loop.forget(self.socket)
+
+        def fetched(found: Credentials | None) -> None:
+            self.server.loop.soon(self._guard(lambda: arrived(found)))
+
+        def arrived(found: Credentials | None) -> None:
+            if self.socket not in self.server.connections:
+                return  # its time was over
+            if found is None:
+                self._send(Response.error(503), without_body)
+            else:
+                response.body = shown(found)
+                self._send(response, without_body)
+
+        self.server.credentials.ask(guest, response.delivery, fetched)
+
+    def _send(self, response: Response, without_body: bool) -> None:
         if response.hops:
             self.socket.setsockopt(socket.IPPROTO_IP, socket.IP_TTL, min(max(response.hops, 1), 64))
-        self.head.clear()
         self.answer = memoryview(response.bytes(without_body))
         self.server.loop.watch(self.socket, WRITE, self._guard(self.writable))
         self.writable()

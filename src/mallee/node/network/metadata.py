@@ -10,10 +10,12 @@ import base64
 import binascii
 import json
 import re
+from dataclasses import dataclass
 from typing import Any
 
 from mallee.fabric.document import Guest, Metadata
 from mallee.node.config import NodeConfig
+from mallee.node.network.credentials import written
 from mallee.node.network.served import Place
 
 Tree = dict[str, Any]  # name -> text, bytes, or a Tree
@@ -26,7 +28,15 @@ VERSIONS = (
     *("2021-07-15", "2022-09-24", "2024-04-11", "latest"),
 )
 _FIRST_WITH_TAGS = "2021-03-23"
+_FIRST_WITH_ROLES = "2012-01-12"
 _VERSION = re.compile(r"\d{4}-\d\d-\d\d\Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """A leaf that is no part of the document: the credentials of the guest's role (credentials.py)."""
+
+    name: str
 
 
 class Folder(dict[str, Any]):
@@ -41,8 +51,8 @@ def _keys(name: str, line: str) -> Folder:
     return Folder({"0": {"openssh-key": line.rstrip("\n") + "\n"}}, f"0={name}")
 
 
-def find(path: list[str], places: tuple[Place, ...], guest: Guest, config: NodeConfig) -> bytes | None:
-    """What stands at ``/<path>``: a leaf's bytes, a folder's listing, or None."""
+def find(path: list[str], places: tuple[Place, ...], guest: Guest, config: NodeConfig) -> bytes | Role | None:
+    """What stands at ``/<path>``: a leaf's bytes, a folder's listing, the place of a role's credentials, or None."""
     if not path:
         return "\n".join(VERSIONS).encode()
     version, *rest = path
@@ -55,6 +65,8 @@ def find(path: list[str], places: tuple[Place, ...], guest: Guest, config: NodeC
         node = node[name]
     if isinstance(node, dict):
         return listing(node).encode()
+    if isinstance(node, Role):
+        return node
     return node if isinstance(node, bytes) else str(node).encode()
 
 
@@ -144,13 +156,29 @@ def meta_data(places: tuple[Place, ...], guest: Guest, config: NodeConfig, versi
         tree["ramdisk-id"] = metadata.ramdisk_id
     if metadata.public_key:
         tree["public-keys"] = _keys(metadata.key_name or "key", metadata.public_key)
+    if metadata.profile_arn and not (_VERSION.match(version) and version < _FIRST_WITH_ROLES):
+        tree["iam"] = _iam(metadata)
     if metadata.options.tags and not (_VERSION.match(version) and version < _FIRST_WITH_TAGS):
         tree["tags"] = {"instance": dict(metadata.tags)}
     return tree
 
 
+def _iam(metadata: Metadata) -> Tree:
+    told = {
+        "Code": "InstanceProfileNotFound" if metadata.profile_gone else "Success",
+        "LastUpdated": _to_the_second(metadata.profile_since),
+        "InstanceProfileArn": metadata.profile_arn or "",
+        "InstanceProfileId": metadata.profile_id,
+    }
+    tree: Tree = {"info": written(told)}
+    if metadata.role:
+        tree["security-credentials"] = {metadata.role: Role(metadata.role)}
+    return tree
+
+
 def _interface(place: Place, metadata: Metadata) -> Tree:
     port, network = place.port, place.network
+    names = {group.id: group.name for group in network.groups}
     tree: Tree = {
         "device-number": str(port.device_index),
         "interface-id": port.id,
@@ -159,8 +187,7 @@ def _interface(place: Place, metadata: Metadata) -> Tree:
         "mac": port.mac.lower(),
         "owner-id": metadata.account_id,
         "security-group-ids": "\n".join(port.group_ids),
-        # the document names the groups of the instance, which are those of its first interface
-        "security-groups": "\n".join(metadata.security_groups if port.device_index == 0 else port.group_ids),
+        "security-groups": "\n".join(names.get(group_id) or group_id for group_id in port.group_ids),
         "subnet-id": port.subnet_id,
         "subnet-ipv4-cidr-block": place.subnet.cidr,
         "vpc-id": network.id,

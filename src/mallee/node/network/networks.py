@@ -20,6 +20,7 @@ from typing import Any
 from mallee.fabric.document import Desired, Fault, Guest, Network, Port
 from mallee.node.config import NodeConfig
 from mallee.node.network import firewall, inspect
+from mallee.node.network.credentials import Fetch
 from mallee.node.network.edge import Edge, PublicAddress, router_address
 from mallee.node.network.names import Names
 from mallee.node.network.namespaces import (
@@ -53,13 +54,20 @@ class Vpc:
 
 
 class Networks:
-    """``host`` names the namespace that stands for the host's own (None is the agent's), ``upstream`` the file of its resolvers."""
+    """``host`` names the namespace that stands for the host's own (None is the agent's), ``upstream`` the file of its resolvers;
+    ``credentials`` asks the cloud for those of a guest's role."""
 
-    def __init__(self, config: NodeConfig, host: str | None = None, upstream: Path = Path("/etc/resolv.conf")) -> None:
+    def __init__(
+        self,
+        config: NodeConfig,
+        host: str | None = None,
+        upstream: Path = Path("/etc/resolv.conf"),
+        credentials: Fetch | None = None,
+    ) -> None:
         self.config = config
         self.edge = Edge(config, Namespace(host))
         self.names = Names(config, self.edge.host, upstream)
-        self.services = Services(config)
+        self.services = Services(config, credentials)
         self._lock = threading.RLock()
         self._vpcs: dict[str, Vpc] = {}
         self._ports: dict[str, tuple[str, Port]] = {}
@@ -89,7 +97,8 @@ class Networks:
                     self._attempt(faults, network.id, partial(self._apply_names, network), "names-failed")
             self._attempt(faults, self.config.node_id, lambda: faults.extend(self._apply_edge(desired)))
             self._attempt(faults, self.config.node_id, self.names.ensure_host, "names-failed")
-            self.services.keep(set(self._ports), {port.guest_id for _, port in self._ports.values()})
+            present = {port.guest_id for _, port in self._ports.values()}
+            self.services.keep(set(self._ports), {id: guest for id, guest in guests.items() if id in present})
             return faults
 
     def _attempt(self, faults: list[Fault], subject: str, work: Callable[[], object], code: str = "network-failed") -> bool:
@@ -97,7 +106,9 @@ class Networks:
             work()
         except (NetworkError, OSError, ValueError) as error:
             log.warning("%s of %s: %s", code, subject, error)
-            remedy = getattr(error, "remedy", "") or "It is tried again by itself. If it stays, see log/node.log and `mallee doctor`."
+            remedy = (
+                getattr(error, "remedy", "") or "It is tried again by itself. If it stays, see log/node.log and `mallee doctor`."
+            )
             what = {"network-failed": "set up the network", "names-failed": "run the resolver"}[code]
             faults.append(
                 Fault(
@@ -144,7 +155,9 @@ class Networks:
         """Cuts what was tracked for addresses that have gone or changed hands."""
         if vpc.network is None:
             return
-        before = {(port.ip, port.id) for port in vpc.network.ports} | {(p.public_ip, p.ip) for p in vpc.network.ports if p.public_ip}
+        before = {(port.ip, port.id) for port in vpc.network.ports} | {
+            (p.public_ip, p.ip) for p in vpc.network.ports if p.public_ip
+        }
         after = {(port.ip, port.id) for port in network.ports} | {(p.public_ip, p.ip) for p in network.ports if p.public_ip}
         vpc.router.namespace.netlink.forget_connections({address for address, _ in before - after})
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from mallee.fabric.document import Guest, Network
 from mallee.node.config import NodeConfig
 from mallee.node.network import dhcp, imds
+from mallee.node.network.credentials import Fetch, RoleCredentials
 from mallee.node.network.loop import READ, Loop
 from mallee.node.network.namespaces import Namespace, port_link
 from mallee.node.network.served import Tallies, View
@@ -28,8 +29,10 @@ class Sockets:
 
 
 class Services:
-    def __init__(self, config: NodeConfig) -> None:
+    def __init__(self, config: NodeConfig, fetch: Fetch | None = None) -> None:
+        """``fetch`` asks the cloud for the credentials of a guest's role."""
         self.config = config
+        self.credentials = RoleCredentials(fetch)
         self.loop = Loop()
         self.loop.every_second(self._tick)
         self.dhcp = Tallies()  # by port
@@ -56,7 +59,7 @@ class Services:
         with namespace.inside():
             responder = dhcp.Responder(self.config.mtu, self.dhcp)
             try:
-                server = imds.Server(self.config, self.loop, self._tokens, self.metadata)
+                server = imds.Server(self.config, self.loop, self._tokens, self.metadata, self.credentials)
             except OSError:
                 responder.close()
                 raise
@@ -75,18 +78,21 @@ class Services:
         sockets.dhcp.close()
         sockets.metadata.close()
 
-    def keep(self, ports: set[str], guests: set[str]) -> None:
+    def keep(self, ports: set[str], guests: dict[str, Guest]) -> None:
         self.dhcp.keep(ports)
-        self.metadata.keep(guests)
+        self.metadata.keep(set(guests))
+        self.credentials.keep(guests)
 
     def _tick(self) -> None:
         for sockets in list(self._vpcs.values()):
             sockets.metadata.tick()
+        self.credentials.tick()
 
     def stop(self) -> None:
         for vpc_id in list(self._vpcs):
             self.remove(vpc_id)
         self.loop.stop()
+        self.credentials.stop()
 
 
 def _key(path: Path) -> bytes:
