@@ -94,11 +94,39 @@ keys = st.sampled_from(
     ["aws:username", "s3:prefix", "aws:TagKeys", "AWS:SourceIp", "s3:max-keys", "aws:CurrentTime", "aws:SourceArn"]
 )
 words = st.sampled_from(
-    (
-        "|bob|Bob|b*|*|?ob|5|10|10.0|-1|true|TRUE|false|10.0.0.7|10.0.0.0/24|::1|2001:db8::/32|2024-01-01T00:00:00Z|2024-01-01|"
-        "1704067200|2024|2024-01-01T01:00:00+01:00|Ym9i|arn:aws:s3:::a|arn:aws:s3:::*|arn:*:s3:?:*:a|${aws:username}|"
-        "x${s3:prefix, 'y'}*|${*}|x*|arn:aws:iam::1:user/${aws:username}"
-    ).split("|")
+    [
+        "",
+        "bob",
+        "Bob",
+        "b*",
+        "*",
+        "?ob",
+        "5",
+        "10",
+        "10.0",
+        "-1",
+        "true",
+        "TRUE",
+        "false",
+        "10.0.0.7",
+        "10.0.0.0/24",
+        "::1",
+        "2001:db8::/32",
+        "2024-01-01T00:00:00Z",
+        "2024-01-01",
+        "1704067200",
+        "2024",
+        "2024-01-01T01:00:00+01:00",
+        "Ym9i",
+        "arn:aws:s3:::a",
+        "arn:aws:s3:::*",
+        "arn:*:s3:?:*:a",
+        "${aws:username}",
+        "x${s3:prefix, 'y'}*",
+        "${*}",
+        "x*",
+        "arn:aws:iam::1:user/${aws:username}",
+    ]
 )
 dates = st.sampled_from(["2024-01-01T00:00:00Z", "2024-01-01", "1704067200", "2024", "2024-01-01T01:00:00+01:00"])
 ranges = st.sampled_from(["10.0.0.7", "10.0.0.0/24", "::1", "2001:db8::/32", "0.0.0.0/0"])
@@ -123,10 +151,25 @@ def conditions(draw):
 
 def values_of_keys():
     one = st.sampled_from(
-        (
-            "|bob|Bob|B*b|5|10|true|False|10.0.0.7|::1|2024-01-01T00:00:00Z|1704067200|Ym9i|*|arn:aws:s3:::a|"
-            "arn:aws:iam::1:user/bob|nonsense"
-        ).split("|")
+        [
+            "",
+            "bob",
+            "Bob",
+            "B*b",
+            "5",
+            "10",
+            "true",
+            "False",
+            "10.0.0.7",
+            "::1",
+            "2024-01-01T00:00:00Z",
+            "1704067200",
+            "Ym9i",
+            "*",
+            "arn:aws:s3:::a",
+            "arn:aws:iam::1:user/bob",
+            "nonsense",
+        ]
     )
     return st.dictionaries(keys, st.one_of(one, st.lists(one, min_size=1, max_size=3)), max_size=6)
 

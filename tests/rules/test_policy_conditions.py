@@ -179,6 +179,12 @@ def test_several_keys_and_operators_must_all_hold():
 def test_variables_only_where_aws_has_them():
     assert holds("StringEquals", "${aws:username}", "bob", more={"aws:username": "bob"})
     assert holds("ArnEquals", "arn:aws:iam::1:user/${aws:username}", "arn:aws:iam::1:user/bob", more={"aws:username": "bob"})
+    assert holds(
+        "ArnEquals", "${aws:PrincipalArn}", "arn:aws:iam::1:user/b*b", more={"aws:PrincipalArn": "arn:aws:iam::1:user/b*b"}
+    )
+    assert not holds(
+        "ArnEquals", "${aws:PrincipalArn}", "arn:aws:iam::1:user/bob", more={"aws:PrincipalArn": "arn:aws:iam::1:user/b*b"}
+    )
     assert holds("Bool", "${aws:SecureTransport}", "true", more={"aws:SecureTransport": True})
     assert not holds("NumericEquals", "${aws:number}", "5", more={"aws:number": "5"})
     assert not holds("BinaryEquals", "${aws:blob}", "YQ==", more={"aws:blob": "YQ=="})

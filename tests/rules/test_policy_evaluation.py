@@ -121,6 +121,27 @@ def test_explaining_changes_no_answer(case):
         assert long.layers.get(long.layer, "implicitDeny") == "implicitDeny"
 
 
+@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(cases(), st.lists(st.tuples(resources, values_of_keys()), min_size=1, max_size=3))
+def test_what_is_settled_holds_for_every_resource_and_context(case, questions):
+    _, grants = engines(case)
+    request = case["request"]
+    told = evaluate.settled(request["action"], request["caller"], grants)
+    for resource, context in questions if told else ():
+        decision = decide(asking(request["action"], resource, context, request["caller"]), grants)
+        assert (decision.allowed, decision.explicit, decision.layer) == (told.allowed, told.explicit, told.layer)
+
+
+def test_what_depends_on_nothing_is_settled():
+    assert evaluate.settled("s3:GetObject", USER, granting(allow())).allowed
+    assert not evaluate.settled("s3:GetObject", USER, Grants()).allowed
+    assert evaluate.settled("s3:GetObject", USER, granting(allow(), deny("ec2:*", BUCKET))).allowed
+    assert evaluate.settled("s3:GetObject", USER, granting(allow(), deny("s3:*", BUCKET))) is None
+    assert evaluate.settled("s3:GetObject", USER, granting(allow(Condition={"Null": {"aws:x": "true"}}))) is None
+    assert evaluate.settled("s3:GetObject", ROOT, granting(allow())) is None
+    assert evaluate.settled("s3:GetObject", ANONYMOUS, granting(allow())) is None
+
+
 # -- one account -------------------------------------------------------------------------------------------------------
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from mallee.identity.rules import limits
 from mallee.identity.rules.evaluate import decide
 from mallee.identity.rules.limits import Limit
 from mallee.identity.rules.policy import Kind, Malformed
@@ -25,8 +24,8 @@ def test_a_policy_of_eucalyptuss_own_version():
         )
     )
     assert policy.limits == (
-        Limit("ec2:quota-vminstancenumber", 16, ("ec2:runinstances",), ("*",), "A"),
-        Limit("ec2:quota-volumetotalsize", 100, ("ec2:createvolume", "ec2:*snapshot"), ("*",), ""),
+        Limit("ec2:quota-vminstancenumber", 16, ("ec2:runinstances",), False, "A"),
+        Limit("ec2:quota-volumetotalsize", 100, ("ec2:createvolume", "ec2:*snapshot"), False, ""),
     )
     assert policy.statements == ()
 
@@ -41,17 +40,17 @@ def test_limits_neither_allow_nor_deny(version):
     assert [each.value for each in mixed.identity[0].policy.limits] == [0]
 
 
-def test_the_smallest_limit_counts():
-    found = (
-        Limit("ec2:quota-volumenumber", 5, ("ec2:createvolume",), ("*",)),
-        Limit("ec2:quota-volumenumber", 3, ("ec2:*",), ("*",)),
-        Limit("ec2:quota-vminstancenumber", 1, ("*",), ("*",)),
-    )
-    assert limits.smallest(found, "ec2:quota-volumenumber") == 3
-    assert limits.smallest(found, "EC2:Quota-VolumeNumber", "ec2:CreateVolume") == 3
-    assert limits.smallest(found[:1], "ec2:quota-volumenumber", "ec2:AttachVolume") is None
-    assert limits.smallest(found, "ec2:quota-imagenumber") is None
-    assert limits.smallest((), "ec2:quota-imagenumber") is None
+def test_a_limit_concerns_those_who_add_one():
+    (many,) = compiled(document(limit("EC2:Quota-VolumeNumber", ["3", 5], ["ec2:Create*", "ec2:Restore*"]))).limits
+    assert many.value == 5, "several values are alternatives"
+    assert many.concerns("ec2:CreateVolume", "ec2:quota-volumeNUMBER")
+    assert not many.concerns("ec2:AttachVolume", "ec2:quota-volumenumber")
+    assert not many.concerns("ec2:CreateVolume", "ec2:quota-snapshotnumber")
+    statement = limit("ec2:quota-volumenumber", "1") | {"NotAction": "ec2:RunInstances"}
+    del statement["Action"]
+    (others,) = compiled(document(statement)).limits
+    assert others.concerns("ec2:CreateVolume", "ec2:quota-volumenumber")
+    assert not others.concerns("ec2:RunInstances", "ec2:quota-volumenumber")
 
 
 @pytest.mark.parametrize(
@@ -62,7 +61,8 @@ def test_the_smallest_limit_counts():
         limit("ec2:quota-vminstancenumber", "-1"),
         limit("ec2:quota-vminstancenumber", "1.5"),
         limit("ec2:quota-vminstancenumber", "many"),
-        limit("ec2:quota-vminstancenumber", ["1", "2"]),
+        limit("ec2:quota-vminstancenumber", []),
+        limit("ec2:quota-vminstancenumber", ["1", "many"]),
         limit("ec2:quota-vminstancenumber", "1e99"),
         limit("aws:username", "1"),
         limit("ec2:quota-vminstancenumber", "1") | {"Condition": {"NumericEquals": {"ec2:quota-vminstancenumber": "1"}}},

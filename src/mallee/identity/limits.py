@@ -7,58 +7,28 @@ does not weaken it.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable
-from dataclasses import dataclass
 
-from mallee.identity.rules import conditions, patterns
+from mallee.identity.rules import conditions
 from mallee.identity.rules.errors import Malformed
-from mallee.identity.rules.grammar import Clause, Document, Kind, read
+from mallee.identity.rules.grammar import Kind, read
+from mallee.identity.rules.limits import Limit
+from mallee.identity.rules.policy import compile_policy
 
-OPERATOR = "numericlessthanequals"
-
-
-@dataclass(frozen=True, slots=True)
-class Limit:
-    """One bound of one statement; keys are in small letters."""
-
-    clause: Clause
-    key: str
-    value: float
-
-    def concerns(self, action: str, key: str) -> bool:
-        return self.key == key.lower() and self._names(action.lower())
-
-    def _names(self, action: str) -> bool:
-        named = any(patterns.glob(pattern)(action) for pattern in self.clause.actions)
-        return named is not self.clause.not_action
-
-
-@functools.lru_cache(maxsize=2000)
-def limits(document: str) -> tuple[Limit, ...]:
-    """The limits of a policy that was accepted once; none for a text that is no policy."""
-    try:
-        found = read(document, Kind.IDENTITY)
-    except Malformed:
-        return ()
-    return tuple(_of(found))
-
-
-def _of(document: Document) -> Iterable[Limit]:
-    for clause in document.clauses:
-        if clause.effect != "Limit":
-            continue
-        for operator, key, values in clause.conditions:
-            if operator.lower() != OPERATOR:
-                continue
-            numbers = [number for each in values if (number := conditions.number(conditions.text(each))) is not None]
-            if numbers:
-                yield Limit(clause, key.lower(), float(max(numbers)))  # several values of a key are alternatives
+OPERATOR = "NumericLessThanEquals"
 
 
 def stated(documents: Iterable[str], action: str, key: str) -> list[float]:
     """The bounds that the documents put on a quota."""
-    return [each.value for text in documents for each in limits(text) if each.concerns(action, key)]
+    return [each.value for text in documents for each in _limits(text) if each.concerns(action, key)]
+
+
+def _limits(document: str) -> tuple[Limit, ...]:
+    """The limits of a policy that was accepted once; none for a text that is no policy."""
+    try:
+        return compile_policy(document, Kind.IDENTITY).limits
+    except Malformed:
+        return ()
 
 
 def check_account_policy(document: str, known: Iterable[str]) -> None:
@@ -71,7 +41,7 @@ def check_account_policy(document: str, known: Iterable[str]) -> None:
         if not clause.conditions:
             raise Malformed("A statement with the Effect Limit needs a Condition.")
         for operator, key, values in clause.conditions:
-            if operator.lower() != OPERATOR:
+            if operator != OPERATOR:
                 raise Malformed(f"A statement with the Effect Limit takes the operator NumericLessThanEquals, not {operator}.")
             if key.lower() not in keys:
                 raise Malformed(f"{key} is no quota of this cloud.")

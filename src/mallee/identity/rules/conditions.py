@@ -163,6 +163,19 @@ def _arn(read: tuple[Token, ...]) -> Test:
     """An ARN pattern: each of the six fields is compared with its own, so that no wildcard reaches into another field."""
     if read and all(token is Star for token in read):
         return lambda value, context: value.startswith("arn:") and value.count(":") >= 5
+    if not variables.keys(read):
+        tests = _fields(read)
+        return lambda value, context: _each(tests, value, context)
+
+    def matches_with(value: str, context: Context) -> bool:
+        filled = variables.fill(read, context)
+        return filled is not None and _each(_fields(filled), value, context)
+
+    return matches_with
+
+
+def _fields(read: Sequence[Token]) -> list[Test]:
+    """The test of each field; none when there are not six of them."""
     fields: list[list[Token]] = [[]]
     for token in read:
         if not isinstance(token, str):
@@ -171,15 +184,12 @@ def _arn(read: tuple[Token, ...]) -> Test:
         first, *rest = token.split(":", 6 - len(fields))
         fields[-1].append(first)
         fields.extend([each] for each in rest)
-    if len(fields) != 6:
-        return lambda value, context: False
-    tests = [variables.test(tuple(token for token in field if token != "")) for field in fields]
+    return [variables.test(tuple(field)) for field in fields] if len(fields) == 6 else []
 
-    def matches(value: str, context: Context) -> bool:
-        parts = value.split(":", 5)
-        return len(parts) == 6 and all(test(part, context) for test, part in zip(tests, parts, strict=True))
 
-    return matches
+def _each(tests: list[Test], value: str, context: Context) -> bool:
+    parts = value.split(":", 5)
+    return len(parts) == len(tests) and all(test(part, context) for test, part in zip(tests, parts, strict=True))
 
 
 def _plain(read: Sequence[tuple[Token, ...]]) -> list[str]:

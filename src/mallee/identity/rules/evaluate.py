@@ -173,8 +173,9 @@ def decide(question: Question, grants: Grants) -> Decision:
     plan = grants.plan(question.action)
     if not (plan.constant and question.resource == "*" and question.resource_policy is None and question.endpoint is None):
         return _Asked(question, grants, plan).decision()
-    kind = question.principal.kind
-    if question.resource_owner or kind == "root" or kind in _NO_IDENTITY:
+    principal = question.principal
+    foreign = bool(question.resource_owner) and question.resource_owner != principal.account_id
+    if foreign or principal.kind == "root" or principal.kind in _NO_IDENTITY:
         return _Asked(question, grants, plan).decision()
     if plan.remembered is None:
         plan.remembered = _Asked(question, grants, plan).decision()

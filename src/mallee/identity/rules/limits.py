@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from decimal import Decimal
 
 from mallee.identity.rules import patterns
 from mallee.identity.rules.conditions import Scalar, number, text
@@ -32,37 +31,39 @@ KEYS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most ``value`` of what ``key`` counts. ``actions`` are in small letters, with wildcards."""
+    """At most ``value`` of what ``key`` counts, for those who add one by any of ``actions``, or by any other when ``not_action``.
+    Key and actions are in small letters; actions have wildcards."""
 
     key: str
     value: int
     actions: tuple[str, ...]
-    resources: tuple[str, ...]
+    not_action: bool = False
     sid: str = ""
 
-    def covers(self, action: str) -> bool:
+    def concerns(self, action: str, key: str) -> bool:
+        if self.key != fold(key):
+            return False
         folded = fold(action)
-        return any(patterns.glob(each)(folded) for each in self.actions)
+        return any(patterns.glob(each)(folded) for each in self.actions) is not self.not_action
 
 
 def compile_limits(
-    sid: str, actions: tuple[str, ...], resources: tuple[str, ...], conditions: Iterable[tuple[str, str, tuple[Scalar, ...]]]
+    sid: str, actions: tuple[str, ...], not_action: bool, conditions: Iterable[tuple[str, str, tuple[Scalar, ...]]]
 ) -> tuple[Limit, ...]:
-    """The limits of one statement. Raises Malformed for one that sets none, or that has any other condition."""
+    """The limits of one statement; of several values of a key the largest, for they are alternatives. Raises Malformed for a
+    statement that sets none, or that has any other condition. Its resources are not looked at: a quota counts them all."""
     found = []
     for operator, key, values in conditions:
-        if operator != "NumericLessThanEquals" or fold(key) not in KEYS or len(values) != 1:
+        if operator != "NumericLessThanEquals" or fold(key) not in KEYS or not values:
             raise Malformed(SYNTAX)
-        value = number(text(values[0]))
-        if value is None or value < 0 or value != value.to_integral_value() or value > Decimal(2**63 - 1):
-            raise Malformed(SYNTAX)
-        found.append(Limit(fold(key), int(value), actions, resources, sid))
+        found.append(Limit(fold(key), max(map(_whole, values)), actions, not_action, sid))
     if not found:
         raise Malformed(SYNTAX)
     return tuple(found)
 
 
-def smallest(limits: Iterable[Limit], key: str, action: str | None = None) -> int | None:
-    """What the limits leave of a key, for an action if one is given; None when they say nothing of it."""
-    folded = fold(key)
-    return min((each.value for each in limits if each.key == folded and (action is None or each.covers(action))), default=None)
+def _whole(value: Scalar) -> int:
+    read = number(text(value))
+    if read is None or not 0 <= read < 2**63 or read != read.to_integral_value():
+        raise Malformed(SYNTAX)
+    return int(read)

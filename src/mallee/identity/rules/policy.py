@@ -119,7 +119,7 @@ class Policy:
         limited: list[Limit] = []
         for index, clause in enumerate(document.clauses):
             if clause.effect == "Limit":
-                limited += limits.compile_limits(clause.sid, clause.actions, clause.resources, clause.conditions)
+                limited += limits.compile_limits(clause.sid, clause.actions, clause.not_action, clause.conditions)
             else:
                 statements.append(Statement(self, index, clause, with_variables))
         self.statements = tuple(statements)

@@ -84,20 +84,30 @@ def test(read: tuple[Token, ...], ignore_case: bool = False) -> Test:
     return matches_with
 
 
-def resolve(read: tuple[Token, ...], context: Context, ignore_case: bool = False) -> list[patterns.Piece] | None:
-    """The pieces between stars with every variable's value in its place; None when a variable has no value."""
-    pieces: list[list[str | None]] = [[]]
+def fill(read: tuple[Token, ...], context: Context) -> list[Token] | None:
+    """The same with the value of each variable in its place; None when one has none."""
+    found: list[Token] = []
     for token in read:
-        if token is Star:
+        value = token.value(context) if isinstance(token, Variable) else token
+        if value is None:
+            return None
+        found.append(value)
+    return found
+
+
+def resolve(read: tuple[Token, ...], context: Context, ignore_case: bool = False) -> list[patterns.Piece] | None:
+    """The pieces between stars, ready to be matched; None when a variable has no value."""
+    filled = fill(read, context)
+    if filled is None:
+        return None
+    pieces: list[list[str | None]] = [[]]
+    for token in filled:
+        if isinstance(token, str):
+            pieces[-1].append(token.lower() if ignore_case else token)
+        elif token is Star:
             pieces.append([])
-        elif token is One:
-            pieces[-1].append(None)
         else:
-            text = token.value(context) if isinstance(token, Variable) else token
-            if text is None:
-                return None
-            assert isinstance(text, str)
-            pieces[-1].append(text.lower() if ignore_case else text)
+            pieces[-1].append(None)
     return [patterns.piece(each) for each in pieces]
 
 
