@@ -107,7 +107,7 @@ def test_what_does_not_fit_together(sqlite_cloud: TestCloud) -> None:
         with refused(code, 400):
             upload(cloud, **more)
     raw = cloud.client("iam", validate=False)
-    for more in ({"CertificateBody": "A" * 16385}, {"PrivateKey": body + "\x01"}, {"Path": "nowhere"}, {"Path": "/\n/"}):
+    for more in ({"CertificateBody": "A" * 16385}, {"PrivateKey": body + "\u2028"}, {"Path": "nowhere"}, {"Path": "/\n/"}):
         given = {"CertificateBody": body, "PrivateKey": certs.private(key), "ServerCertificateName": "web"} | more
         with refused("ValidationError", 400):
             raw.upload_server_certificate(**given)
