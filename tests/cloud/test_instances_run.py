@@ -179,7 +179,7 @@ def test_a_dry_run_changes_nothing(cloud, ec2):
         ({"MinCount": 2}, "InvalidParameterCombination"),
         ({"PrivateIpAddress": "10.1.2.3"}, "InvalidParameterValue"),
         ({"KernelId": "aki-0123456789abcdef0"}, "InvalidAMIID.NotFound"),
-        ({"IamInstanceProfile": {"Name": "x"}}, "UnsupportedOperation"),
+        ({"IamInstanceProfile": {"Name": "x"}}, "InvalidParameterValue"),
         ({"Monitoring": {"Enabled": True}}, "UnsupportedOperation"),
         ({"BlockDeviceMappings": [{"DeviceName": "/dev/sdf", "Ebs": {"VolumeSize": 1}}]}, "UnsupportedOperation"),
         ({"CpuOptions": {"CoreCount": 1, "ThreadsPerCore": 1}}, "UnsupportedOperation"),

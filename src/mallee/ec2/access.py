@@ -6,17 +6,17 @@ kind, finds the condition keys of all of them. What nobody declared has its ARN 
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 from mallee.ec2 import resources, tags
-from mallee.identity.access import Access, Check, On, ResourceType, Values
+from mallee.identity.access import Access, Check, On, ResourceType, Values, check_on
 from mallee.identity.call import Call
 
 ANY = "*"  # in the place of an id: of what is yet to be made, or what no id was found for
 
-Keys = Mapping[str, Callable[[Call, Any], Values]]
+Keys = Mapping[str, Callable[[Call, Any], Values]]  # of a type: they read the thing
+Asked = Mapping[str, Values | Callable[[], Values]]  # of one question
 
 _REGION: dict[str, Callable[[Call], Values]] = {"ec2:Region": lambda call: call.region}
 _declared: dict[str, ResourceType] = {}
@@ -58,45 +58,18 @@ def declare(prefix: str, type: ResourceType) -> None:
     _declared[prefix] = type
 
 
-def about(
-    call: Call,
-    type: ResourceType,
-    identifier: str = ANY,
-    keys: Mapping[str, Values | Callable[[], Values]] | None = None,
-    thing: Any = None,
-) -> Check:
+def about(call: Call, type: ResourceType, identifier: str = ANY, keys: Asked | None = None, thing: Any = None) -> Check:
     """The operation's own action on one resource: the thing itself where the caller has it, else it is loaded when a policy
     asks. ``keys`` come to those of the type."""
-
-    @functools.cache
-    def loaded() -> Any:
-        if thing is not None or type.load is None or identifier == ANY:
-            return thing
-        return type.load(call, identifier)
-
-    def reader(read: Callable[[Call, Any], Values]) -> Callable[[], Values]:
-        return lambda: None if loaded() is None else read(call, loaded())
-
-    def tagged() -> Mapping[str, str]:
-        return {} if type.tags is None or loaded() is None else type.tags(call, loaded())
-
-    found: dict[str, Values | Callable[[], Values]] = {name: reader(read) for name, read in type.keys.items()}
-    if callable(type.arn):
-        arn = type.arn(call, identifier, loaded())
-    else:
-        settings = call.settings
-        parts = {"partition": settings.partition, "region": settings.region, "account": call.account_id}
-        arn = type.arn.format(id=identifier, **parts)
-    return Check(f"ec2:{call.operation}", arn, found | _region(call) | dict(keys or {}), tagged)
+    return check_on(call, f"ec2:{call.operation}", type, identifier, {**_region(call), **(keys or {})}, thing)
 
 
-def about_id(call: Call, id: str, keys: Mapping[str, Values | Callable[[], Values]] | None = None) -> Check:
+def about_id(call: Call, id: str) -> Check:
     """The operation's own action on whatever the id names."""
     kind = resources.kind_of(id)
     if kind is None:
-        return Check(f"ec2:{call.operation}", ANY, {**_region(call), **(keys or {})})
-    type = _declared.get(kind.prefix) or resource(kind.type)
-    return about(call, type, id, keys)
+        return Check(f"ec2:{call.operation}", ANY, _region(call))
+    return about(call, _declared.get(kind.prefix) or resource(kind.type), id)
 
 
 def attribute_keys(changed: Callable[[Call], Values], members: Iterable[str]) -> dict[str, Callable[[Call], Values]]:

@@ -17,6 +17,7 @@ from mallee.compute.lookup import Launch
 from mallee.compute.records import INSTANCES, LAUNCH_DATA, ROOT_VOLUMES
 from mallee.ec2 import tags, tokens
 from mallee.ec2.access import checked
+from mallee.identity import authorize
 from mallee.identity.access import On
 from mallee.identity.call import Call
 from mallee.network import interfaces, places
@@ -35,6 +36,9 @@ def run_instances(call: Call) -> dict[str, Any]:
     zone, placed = _place(call, launch, subnet, wanted)
     if zone != subnet.zone:
         subnet = places.subnet_for(call.tx, call.settings, None, zone)
+    if not launch_access.settled(call, launch.asked):
+        for question in launch_access.placed(call, launch.asked, subnet):
+            authorize.check(call, question)
     group_ids = lookup.groups_of(call, launch.asked, subnet)
     reservation_id = ids.new("r")
     _write(call, launch, reservation_id, subnet, placed)
