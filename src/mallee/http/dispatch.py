@@ -122,7 +122,6 @@ class Dispatcher:
         if handler is None:
             raise found.unsupported()
         answer.wrote = handler.writes
-        self._usage.note(principal, handler.prefix, handler.operation)
         parsed = found.parse(request)
 
         def asked(tx: Tx, prepared: Any = None) -> Call:
@@ -131,6 +130,7 @@ class Dispatcher:
                 (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
                 secure, self._tools, request.header, prepared=prepared,
             )  # fmt: skip
+            self._usage.note(principal, handler.prefix, handler.operation, tx.now)
             authorize(call, handler.access)
             return call
 

@@ -165,7 +165,7 @@ class Authenticator:
         principal = credential.principal
         if principal is None:
             raise Refused(UNKNOWN_KEY if claim.token is None else BAD_TOKEN, access_key_id=claim.access_key_id)
-        if credential.expired(self._keyring.now()):
+        if principal.session is not None and credential.expired(self._keyring.now()):
             raise Refused(EXPIRED_TOKEN)
         return principal, key
 

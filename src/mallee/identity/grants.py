@@ -52,10 +52,6 @@ class Memory:
         self._changed = 0.0
         self._lock = threading.Lock()
 
-    def find(self, key: str) -> Entry | None:
-        entry = self.known.get(key)
-        return entry if entry is not None and entry.until > time.monotonic() else None
-
     def keep(self, tx: Tx, key: str, entry: Entry) -> None:
         with self._lock:
             if tx.changed or tx.began <= self._changed:
@@ -87,15 +83,14 @@ def forget_after(tx: Tx, holder_id: str | None = None) -> None:
 
 def of(tx: Tx, principal: Principal) -> Grants:
     """Everything that counts for the principal. ``tx`` may be bound to any account."""
-    session = principal.session
-    narrowed = session is not None and (session.kind == "federated-user" or session.policies or session.policy_arns)
-    key = principal.holder_id or principal.account_id
     remembered = memory(tx)
-    entry = remembered.find(key)
-    if entry is None:
+    key = principal.holder_id or principal.account_id
+    entry = remembered.known.get(key)
+    if entry is None or entry.until <= time.monotonic():
         entry = Entry(time.monotonic() + remembered.seconds, _of_holder(tx.everyone(), principal))
         remembered.keep(tx, key, entry)
-    if not narrowed:
+    session = principal.session
+    if session is None or not (session.kind == "federated-user" or session.policies or session.policy_arns):
         return entry.grants
     grants = entry.sessions.get(principal.access_key_id)
     if grants is None:

@@ -19,8 +19,7 @@ log = logging.getLogger("mallee.identity")
 
 SECONDS: Final = 15.0
 MOST: Final = 50_000
-"""Keys, and actions of users and roles, that are remembered between two writes; beyond, those that were not yet used then
-are not noted."""
+"""Keys, and actions of users and roles, that are remembered between two writes; what is used beyond is not noted."""
 
 
 class Usage:
@@ -33,16 +32,12 @@ class Usage:
         self._stopping = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def note(self, principal: Principal, service: str, operation: str) -> None:
+    def note(self, principal: Principal, service: str, operation: str, now: datetime.datetime) -> None:
         """``service``: the prefix of its actions."""
-        now = self._database.clock.now()
-        key = principal.access_key_id
-        if principal.session is None and (key in self._keys or len(self._keys) < MOST):
-            self._keys[key] = (now, service)
-        if principal.holder_id:
-            used = (principal.holder_id, service, operation)
-            if used in self._actions or len(self._actions) < MOST:
-                self._actions[used] = now
+        if principal.session is None and len(self._keys) < MOST:
+            self._keys[principal.access_key_id] = (now, service)
+        if principal.holder_id and len(self._actions) < MOST:
+            self._actions[principal.holder_id, service, operation] = now
 
     def start(self) -> None:
         self._thread = threading.Thread(target=self._live, name="usage", daemon=True)
