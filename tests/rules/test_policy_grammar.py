@@ -219,6 +219,7 @@ def test_other_kinds_have_their_own_rules(policy, kind, said):
         (document(allow("s3:*", "arn:aws:s3:::b"), allow("ec2:*", "arn:aws-cn:ec2:*:*:instance/*")), Kind.IDENTITY),
         (document(allow("s3:*", ["arn:*:s3:::b", "arn:aws*:s3:::b", "arn:aws-us-gov:s3:::b"])), Kind.IDENTITY),
         (document(allow("iam:*", ["arn:aws:iam::aws:policy/*", "arn:aws:iam::1:*", "arn:aws:iam:::root"])), Kind.IDENTITY),
+        (document(allow("iam:*", "arn:aws:iam::aws:role-template/x:1")), Kind.IDENTITY),
         (document(allow("sqs:*", "arn:aws:sqs")), Kind.IDENTITY),
         (document(allow(Condition={})), Kind.IDENTITY),
         (document(allow(Condition={"StringEquals": {}})), Kind.IDENTITY),
@@ -348,8 +349,12 @@ def test_nothing_but_malformed_ever_comes_of_any_document(value, kind):
         "9" * 100_000,
         "1e" + "9" * 100_000,
         '{"' + "\\u0061" * 20_000,
+        json.dumps(document(allow("s3:*", "arn:aws:s3:::${a" + " " * 100_000))),
+        json.dumps(document(allow("s3:*", "arn:aws:s3:::${a, '" + " '" * 50_000 + "}"))),
+        json.dumps(document(allow("s3:*", "arn:aws:s3:::" + "${" * 50_000 + "}"))),
+        json.dumps(document(allow(Condition={"StringEquals": {" " * 100_000 + ":": "x"}}))),
     ],
-    ids=range(10),
+    ids=range(14),
 )
 def test_a_bomb_is_refused(text):
     with pytest.raises(Malformed):

@@ -137,7 +137,7 @@ class Match:
 class Decision:
     """``layer``: the type of policy that denied; empty when allowed. ``matched``: the statements that decided: the Deny, or
     those that allow. ``layers`` and ``missing`` are ``explain``'s: what each type of policies says alone (allowed, explicitDeny,
-    implicitDeny), and the condition keys that statements ask for and the request lacks."""
+    implicitDeny), and the condition keys that statements (of the account's own side) ask for and the request lacks."""
 
     allowed: bool
     explicit: bool = False
@@ -338,8 +338,8 @@ class _Explained(_Asked):
     def missing(self) -> frozenset[str]:
         context, resource = self.question.context, self.question.resource
         asked: set[str] = set()
-        for held in self.held().values():
-            for _, statement in held:
+        for layer, held in self.held().items():
+            for _, statement in held if layer is not SCP else ():
                 absent = {key for key in statement.keys if context.get(key) is None}
                 if absent and (statement.covers(resource, context) or statement.has_variables):
                     asked |= absent

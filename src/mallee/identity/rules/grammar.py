@@ -64,6 +64,8 @@ _IAM_PATHS = (
     "report/",
     "access-report/",
 )
+_NEWER_IAM_PATHS = ("role-template/",)
+"""Taken, too, though the sentence does not tell of them."""
 _PARTITION = re.compile(r"aws(?:-[a-z]+)*|\*|aws[a-z-]*\*", re.ASCII)
 
 
@@ -283,7 +285,7 @@ def check_resource(resource: str) -> None:
         raise Malformed(f"IAM resource {resource} cannot contain region information.")
     if vendor == "iam" and len(fields) == 6:
         path = fields[5]
-        if not path.startswith(_IAM_PATHS) and path not in ("*", "root") and not path.startswith("${"):
+        if not path.startswith(_IAM_PATHS + _NEWER_IAM_PATHS) and path not in ("*", "root") and not path.startswith("${"):
             paths = ", ".join(_IAM_PATHS)
             raise Malformed(f'IAM resource path must either be "*", root, or start with {paths}.')
     if "${" in ":".join(fields[:4]):

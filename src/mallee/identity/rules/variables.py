@@ -14,7 +14,9 @@ from mallee.identity.rules import patterns
 from mallee.identity.rules.context import Context
 from mallee.identity.rules.errors import SYNTAX, Malformed
 
-_VARIABLE = re.compile(r"\$\{(?:([*?$])|\s*([^${}',*?\s][^${}',*?]*?)\s*(?:,\s*'([^'{}]*)'\s*)?)\}")
+_SPECIAL = frozenset("*?$")
+_KEY = re.compile(r"[^${}',*?]+")
+_DEFAULT = re.compile(r"'([^'{}]*)'")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +48,25 @@ def tokens(text: str, variables: bool, wildcards: bool) -> tuple[Token, ...]:
     place = 0
     while variables and (start := text.find("${", place)) >= 0:
         _literal(found, text[place:start], wildcards)
-        variable = _VARIABLE.match(text, start)
-        if variable is None:
+        end = text.find("}", start)
+        if end < 0:
             raise Malformed(SYNTAX)
-        special, key, default = variable.groups()
-        found.append(special if special else Variable(key, default))
-        place = variable.end()
+        found.append(_variable(text[start + 2 : end]))
+        place = end + 1
     _literal(found, text[place:], wildcards)
     return tuple(found)
+
+
+def _variable(inside: str) -> str | Variable:
+    """What stands between the braces: a special character, or a key with or without a default."""
+    if inside in _SPECIAL:
+        return inside
+    key, comma, default = inside.partition(",")
+    key, default = key.strip(), default.strip()
+    quoted = _DEFAULT.fullmatch(default)
+    if not _KEY.fullmatch(key) or bool(comma) != bool(quoted):
+        raise Malformed(SYNTAX)
+    return Variable(key, quoted.group(1) if quoted else None)
 
 
 def _literal(found: list[Token], text: str, wildcards: bool) -> None:
