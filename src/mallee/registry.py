@@ -146,7 +146,7 @@ class Registry:
                         )
                     access = declarations.pop(function.__name__, None)
                     if access is None:
-                        access = Access()
+                        raise RegistryError(f"ACCESS of {module.__name__} does not say what {function.__name__} is checked against")
                     note = notes.get(service_name, {}).get(function.__name__, "")
                     self._add(service, operation, function, access, note)
                 if declarations:

@@ -25,8 +25,8 @@ _declared: dict[str, ResourceType] = {}
 def checked(
     *on: On, keys: Mapping[str, Callable[[Call], Values]] | None = None, find: Callable[[Call], Iterable[Check]] | None = None
 ) -> Access:
-    """The ``Access`` of an operation of EC2."""
-    return Access(*on, keys={**_REGION, **(keys or {})}, find=find)
+    """The ``Access`` of an operation of EC2, which asks about no action but its own and the passing of roles."""
+    return Access(*on, keys={**_REGION, **(keys or {})}, find=find, also=("iam:PassRole",))
 
 
 def resource(

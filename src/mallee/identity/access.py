@@ -73,14 +73,15 @@ class Check:
 class Access:
     """What one operation is checked against. ``on``: resources; several ``On`` all count. ``keys``: condition keys of the
     request itself, for every check. ``find``: further checks, with actions of their own (iam:PassRole) or on resources that
-    the request does not name. ``action``: if it is not the operation's own name. ``open``: no policy is asked at all
+    the request does not name; with ``also`` it says that these and the operation's own are all the actions that it has, so
+    that it need not look for whom all of them are allowed on everything. ``action``: if it is not the operation's own name. ``open``: no policy is asked at all
     (GetCallerIdentity; an operation that itself decides, as AssumeRole does by the role's trust policy). ``shared``: the
     resources may have policies of their own or belong to other accounts, so that an account's root is asked too.
 
     Whatever is found, the operation's own action is asked about at least once: on ``*`` where the request names no resource.
     Tags that the request gives to what it makes are asked about besides (``TAGGING``), by whatever declaration."""
 
-    __slots__ = ("action", "find", "keys", "on", "open", "shared")
+    __slots__ = ("action", "also", "find", "keys", "on", "open", "shared")
 
     def __init__(
         self,
@@ -90,6 +91,7 @@ class Access:
         action: str | None = None,
         open: bool = False,
         shared: bool = False,
+        also: tuple[str, ...] | None = None,
     ) -> None:
         self.on = on
         self.keys = keys or {}
@@ -97,6 +99,7 @@ class Access:
         self.action = action
         self.open = open
         self.shared = shared
+        self.also = () if find is None else also
 
 
 PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}

@@ -33,17 +33,23 @@ def authorize(call: Call, access: Access) -> None:
     if principal.kind == "root" and not access.shared and not grants.of(call.tx, principal).scps:
         return
     own = access.action or f"{prefix(call.service)}:{call.operation}"
-    if _is_certain(call, own) and access.find is None and not _brings_tags(call):
-        return
-    asked = False
-    for question in _checks(call, access, own):
-        check(call, question)
-        asked = asked or question.action == own
-    if not asked:
-        check(call, Check(own, "*", _keys(call, access)))
+    if not _is_certain(call, own) or not _are_certain(call, access.also):
+        _ask(call, access, own)
     if _brings_tags(call):
         for question in _tagging(call, access):
             check(call, question)
+
+
+def _ask(call: Call, access: Access, own: str) -> None:
+    asked = False
+    for question in _checks(call, access, own):
+        if question.action == own:
+            asked = True
+        elif access.also is not None and question.action not in access.also:
+            raise LookupError(f"{own} is asked about {question.action}, which its declaration does not say")
+        check(call, question)
+    if not asked:
+        check(call, Check(own, "*", _keys(call, access)))
 
 
 def check(call: Call, asked: Check) -> None:
@@ -76,6 +82,10 @@ def _is_certain(call: Call, action: str) -> bool:
     """Whether the caller may do this to whatever its account has, however it is."""
     decision = settled(action, call.principal, grants.of(call.tx, call.principal))
     return decision is not None and decision.allowed
+
+
+def _are_certain(call: Call, actions: tuple[str, ...] | None) -> bool:
+    return actions is not None and all(_is_certain(call, action) for action in actions)
 
 
 def _question(call: Call, asked: Check) -> Question:
