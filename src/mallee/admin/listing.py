@@ -13,6 +13,8 @@ Item = TypeVar("Item")
 
 DEFAULT = 100
 _FREE = frozenset({"NextToken", "MaxResults"})
+_WRITTEN = str.maketrans("-_", "+/")  # Service Quotas' tokens are of base64's first alphabet
+_READ = str.maketrans("+/", "-_")
 
 
 def page(
@@ -24,11 +26,12 @@ def page(
     given = call.input.get("NextToken")
     if given:
         try:
-            after = markers.unseal(call, given, _FREE)
+            after = markers.unseal(call, given.translate(_READ), _FREE)
         except markers.Forged:
             raise AwsError(forged, "The NextToken was not given for this list.") from None
         ordered = [item for item in ordered if key(item) > after]
     size = call.input.get("MaxResults") or DEFAULT
     shown = ordered[:size]
-    more = {"NextToken": markers.seal(call, key(shown[-1]), _FREE)} if len(ordered) > size else {}
-    return shown, more
+    if len(ordered) <= size:
+        return shown, {}
+    return shown, {"NextToken": markers.seal(call, key(shown[-1]), _FREE).translate(_WRITTEN)}
