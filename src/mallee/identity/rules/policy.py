@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from mallee.identity.rules import conditions, grammar, limits, patterns, principals, scanner, variables
-from mallee.identity.rules.context import Context, fold
+from mallee.identity.rules.context import Context
 from mallee.identity.rules.errors import Malformed
 from mallee.identity.rules.grammar import Clause, Kind
 from mallee.identity.rules.limits import Limit
@@ -151,11 +151,6 @@ _remembered = lru_cache(maxsize=2048)(Policy)
 def context_keys(policy: Policy) -> set[str]:
     """Every condition key that a policy refers to, in conditions and as variables, as it spells them."""
     return {key for statement in policy.statements for key in statement.keys}
-
-
-def is_about(policy: Policy, action: str) -> bool:
-    """Whether any statement speaks of an action as AWS spells it."""
-    return bool(policy.about(fold(action)))
 
 
 def _any(matchers: list[patterns.Matcher]) -> patterns.Matcher:
