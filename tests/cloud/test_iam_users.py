@@ -19,7 +19,7 @@ def test_a_user_lives(cloud: TestCloud) -> None:
     iam = cloud.client("iam")
     made = iam.create_user(UserName="Alice", Path="/staff/north/", Tags=[{"Key": "Cost", "Value": "7"}])["User"]
     assert made["Arn"] == f"arn:aws:iam::{ADMIN}:user/staff/north/Alice"
-    assert made["UserId"].startswith("AIDA") and len(made["UserId"]) == 20
+    assert made["UserId"].startswith("AIDA") and len(made["UserId"]) == 21
     assert made["Tags"] == [{"Key": "Cost", "Value": "7"}] and made["CreateDate"] == cloud.clock.now()
     assert "PermissionsBoundary" not in made and "PasswordLastUsed" not in made
     assert iam.get_user(UserName="aLICE")["User"] == made

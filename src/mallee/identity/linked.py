@@ -27,6 +27,9 @@ class LinkedRole:
     def path(self) -> str:
         return f"/aws-service-role/{self.service}/"
 
+    def named(self, suffix: str | None) -> str:
+        return f"{self.name}_{suffix}" if suffix else self.name
+
     @property
     def trust_policy(self) -> str:
         statement = {"Effect": "Allow", "Principal": {"Service": self.service}, "Action": "sts:AssumeRole"}

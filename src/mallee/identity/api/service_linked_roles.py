@@ -9,40 +9,40 @@ from __future__ import annotations
 import datetime
 import re
 import uuid
-from collections.abc import Iterator
 from typing import Any
 
 from mallee.identity import grants, iam, keys, linked, managed, quotas
-from mallee.identity.access import Access, Check, On
+from mallee.identity.access import Access, On, ResourceType
 from mallee.identity.call import Call
 from mallee.identity.records import policies, roles, tags, uses
 from mallee.identity.resources import ROLE
 from mallee.wire.errors import AwsError
 
 _KEPT = datetime.timedelta(days=30)
-_TASK = re.compile(r"task/(aws-service-role/[^/]+/(?P<role>[^/]+))/[0-9a-f-]{36}")
+_TASK = re.compile(r"task/(aws-service-role/[^/]+/[^/]+)/[0-9a-f-]{36}")
 _SUCCEEDED, _FAILED = "SUCCEEDED", "FAILED"
 
 
-def _made(call: Call) -> Iterator[Check]:
+def _made(call: Call, identifier: str, thing: Any) -> str:
+    """The ARN of the role that the request is about to make."""
     service, suffix = call.input["AWSServiceName"], call.input.get("CustomSuffix")
     kind = linked.SERVICES.get(service)
-    name = "*" if kind is None else kind.name + (f"_{suffix}" if suffix else "")
-    role = call.arn(f"role/aws-service-role/{service}/{name}", "iam")
-    yield Check("iam:CreateServiceLinkedRole", role, keys={"iam:AWSServiceName": service})
+    name = "*" if kind is None else kind.named(suffix)
+    return call.arn(f"role/aws-service-role/{service}/{name}", "iam")
 
 
-def _asked(call: Call) -> Iterator[Check]:
-    """The role is named within the task."""
-    task = _TASK.fullmatch(call.input["DeletionTaskId"])
-    role = call.arn(f"role/{task[1]}" if task else "role/*", "iam")
-    yield Check("iam:GetServiceLinkedRoleDeletionStatus", role)
+def _asked(call: Call, task_id: str, thing: Any) -> str:
+    """The ARN of the role that stands within the task."""
+    task = _TASK.fullmatch(task_id)
+    return call.arn(f"role/{task[1]}" if task else "role/*", "iam")
 
 
 ACCESS = {
-    "create_service_linked_role": Access(find=_made),
+    "create_service_linked_role": Access(
+        On(ResourceType("role", _made)), keys={"iam:AWSServiceName": lambda call: call.input["AWSServiceName"]}
+    ),
     "delete_service_linked_role": Access(On(ROLE, "RoleName")),
-    "get_service_linked_role_deletion_status": Access(find=_asked),
+    "get_service_linked_role_deletion_status": Access(On(ResourceType("role", _asked), "DeletionTaskId")),
 }
 
 
@@ -53,7 +53,7 @@ def create_service_linked_role(call: Call) -> dict[str, Any]:
         raise iam.invalid_input(f"Service-linked roles are not supported for the service {service}.")
     if suffix and not kind.suffix:
         raise iam.invalid_input(f"Custom suffix is not allowed for {service}")
-    name = f"{kind.name}_{suffix}" if suffix else kind.name
+    name = kind.named(suffix)
     iam.check_name("role", name)
     if roles.role_by_name(call.tx, call.account_id, name) is not None:
         told = f"Service role name {name} has been taken in this account, please try a different suffix."

@@ -20,9 +20,14 @@ class Taken(Exception):
     """An account id, alias or name that is already somebody's."""
 
 
-def unique(prefix: str, length: int = 16) -> str:
-    """IAM's unique ids: a prefix that says the kind (AIDA, AROA, AGPA, ANPA, AIPA, ASCA, APKA, AKIA, ASIA), and sixteen
-    characters."""
+_SHORT = frozenset({"AKIA", "ASIA", "APKA"})
+
+
+def unique(prefix: str, length: int | None = None) -> str:
+    """IAM's unique ids: a prefix that says the kind (AIDA, AROA, AGPA, ANPA, AIPA, ASCA) and seventeen characters, of keys
+    (AKIA, ASIA, APKA) sixteen."""
+    if length is None:
+        length = 16 if prefix in _SHORT else 17
     return prefix + "".join(secrets.choice(_BASE32) for _ in range(length))
 
 
