@@ -98,6 +98,11 @@ def of(tx: Tx, principal: Principal) -> Grants:
     return grants
 
 
+def of_group(tx: Tx, group: users.Group, partition: str) -> Grants:
+    """A group's own, as its users have it. A group calls nothing, but what it would be allowed can be asked."""
+    return Grants(_held(tx, "group", group.id, group.name, group.account_id, partition), None, None, _scps(tx, group.account_id))
+
+
 def _of_holder(tx: Tx, principal: Principal) -> Grants:
     """Without what a session brings."""
     holder_id = principal.holder_id
