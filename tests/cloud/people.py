@@ -13,7 +13,7 @@ def user(
     cloud: TestCloud,
     name: str = "alice",
     *actions: str,
-    on: str = "*",
+    on: str | list[str] = "*",
     deny: tuple[str, ...] = (),
     account: Account | None = None,
 ) -> Account:

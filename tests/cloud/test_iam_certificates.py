@@ -132,9 +132,16 @@ def test_the_key_is_sealed_and_only_balancers_get_it(sqlite_cloud: TestCloud) ->
         found = records.server_certificate_by_arn(tx, cloud.admin.id, f"arn:aws:iam::{cloud.admin.id}:server-certificate/web")
         assert found is not None and text.encode() not in found.secret
         assert records.server_certificate_key(cloud.cloud.vault, found) == text
-        for arn in ("arn:aws:iam::999999999999:server-certificate/web", "arn:aws:iam::1:server-certificate/x/web", "web", ":::::/web"):
+        for arn in (
+            "arn:aws:iam::999999999999:server-certificate/web",
+            "arn:aws:iam::1:server-certificate/x/web",
+            "web",
+            ":::::/web",
+        ):
             assert records.server_certificate_by_arn(tx, cloud.admin.id, arn) is None
-        entries = [json.dumps([row.before, row.after]) for row in tx.all(journal.select()) if row.kind == "iam_server_certificates"]
+        entries = [
+            json.dumps([row.before, row.after]) for row in tx.all(journal.select()) if row.kind == "iam_server_certificates"
+        ]
     assert entries and not any("PRIVATE" in entry or found.secret.hex() in entry for entry in entries)
 
 

@@ -13,6 +13,7 @@ from mallee.identity.records import uses
 from mallee.store.tables import journal
 from tests.cloud import people
 from tests.cloud.harness import Account, TestCloud, refused
+from tests.cloud.iam import at_once
 from tests.identity import certs
 
 
@@ -94,6 +95,40 @@ def test_keys_are_listed_in_pages(sqlite_cloud: TestCloud) -> None:
     assert first["IsTruncated"] and len(first["AccessKeyMetadata"]) == 1
     second = iam.list_access_keys(UserName="alice", MaxItems=1, Marker=first["Marker"])
     assert not second["IsTruncated"] and second["AccessKeyMetadata"] != first["AccessKeyMetadata"]
+
+
+def test_keys_at_once_are_two_still(cloud: TestCloud) -> None:
+    people.user(cloud, "alice")
+    assert at_once(cloud, 4, lambda iam: iam.create_access_key(UserName="alice")) == ["LimitExceeded"] * 3 + ["done"]
+    assert len(keys_of(cloud.client("iam"), UserName="alice")) == 2
+
+
+def test_a_user_who_manages_its_own_credentials_manages_no_others(sqlite_cloud: TestCloud) -> None:
+    """The policy of AWS's own tutorial: the variable is the caller's name, whatever case or name the request has."""
+    cloud, own = sqlite_cloud, f"arn:aws:iam::{sqlite_cloud.admin.id}:user/${{aws:username}}"
+    bob = people.user(cloud, "bob")
+    alice = people.user(cloud, "alice", "iam:*AccessKey*", "iam:*SSHPublicKey*", "iam:*SigningCertificate*", on=own).client("iam")
+    key_id = alice.create_access_key()["AccessKey"]["AccessKeyId"]
+    assert alice.get_access_key_last_used(AccessKeyId=key_id)["UserName"] == "alice"
+    alice.delete_access_key(UserName="ALICE", AccessKeyId=key_id)
+    alice.upload_ssh_public_key(UserName="alice", SSHPublicKeyBody=certs.ssh_line(certs.rsa_key()))
+    alice.upload_signing_certificate(CertificateBody=certs.certificate(certs.ec_key()))
+    for act, given in (
+        (alice.create_access_key, {}),
+        (alice.list_access_keys, {}),
+        (alice.delete_access_key, {"AccessKeyId": bob.credentials.access_key_id}),
+        (alice.update_access_key, {"AccessKeyId": bob.credentials.access_key_id, "Status": "Inactive"}),
+        (alice.list_ssh_public_keys, {}),
+        (alice.upload_signing_certificate, {"CertificateBody": certs.certificate(certs.ec_key(1))}),
+    ):
+        for name in ("bob", "BOB", "nobody"):
+            with refused("AccessDenied", 403):
+                act(UserName=name, **given)
+    for unknown in (bob.credentials.access_key_id, cloud.admin.credentials.access_key_id, "AKIA" + "2" * 16):
+        with refused("AccessDenied", 403):
+            alice.get_access_key_last_used(AccessKeyId=unknown)
+    with refused("NoSuchEntity", 404):  # her own name does not open another's key
+        alice.delete_access_key(UserName="alice", AccessKeyId=bob.credentials.access_key_id)
 
 
 def test_secrets_are_nowhere_in_the_journal(sqlite_cloud: TestCloud) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import struct
+import threading
 import zlib
 from typing import Any
 
@@ -177,7 +178,12 @@ def test_another_accounts_device_is_missing(sqlite_cloud: TestCloud, alice: reco
     absent = f"arn:aws:iam::{cloud.admin.id}:mfa/absent"
     told = []
     for serial in (phone.serial, absent):
-        for act in (other.delete_virtual_mfa_device, other.list_mfa_device_tags, other.get_mfa_device, other.deactivate_mfa_device):
+        for act in (
+            other.delete_virtual_mfa_device,
+            other.list_mfa_device_tags,
+            other.get_mfa_device,
+            other.deactivate_mfa_device,
+        ):
             with refused("NoSuchEntity", 404) as message:
                 act(SerialNumber=serial)
             told.append(message().replace(serial, "<serial>"))
@@ -208,6 +214,54 @@ def test_seeds_are_sealed(sqlite_cloud: TestCloud) -> None:
         (device,) = mfa_records.mfa_devices_in(tx, sqlite_cloud.admin.id)
         entries = json.dumps([[row.before, row.after] for row in tx.all(journal.select()) if row.kind == "iam_mfa_devices"])
     assert phone.seed.encode() not in device.seed and phone.seed not in entries and device.seed.hex() not in entries
+
+
+def test_a_user_manages_its_own_device(sqlite_cloud: TestCloud) -> None:
+    """AWS's own policy for it: the device bears the user's name."""
+    cloud, arn = sqlite_cloud, f"arn:aws:iam::{sqlite_cloud.admin.id}"
+    bob = people.user(cloud, "bob", "iam:*MFADevice*", on=f"{arn}:user/${{aws:username}}").client("iam")
+    alice = people.user(
+        cloud, "alice", "iam:*MFADevice*", on=[f"{arn}:{each}/${{aws:username}}" for each in ("user", "mfa")]
+    ).client("iam")
+    with refused("AccessDenied", 403):
+        Device(cloud, "bob", bob)
+    with refused("AccessDenied", 403):
+        Device(cloud, "other", alice)
+    mine, bobs = Device(cloud, "alice", alice), Device(cloud, "bob")
+    mine.enable("alice", alice)
+    bobs.enable("bob", bob)
+    for act in (
+        lambda: alice.deactivate_mfa_device(UserName="bob", SerialNumber=bobs.serial),
+        lambda: alice.delete_virtual_mfa_device(SerialNumber=bobs.serial),
+        lambda: alice.list_mfa_devices(UserName="bob"),
+        lambda: alice.tag_mfa_device(SerialNumber=bobs.serial, Tags=[{"Key": "a", "Value": "b"}]),
+        lambda: alice.list_virtual_mfa_devices(),
+        lambda: bob.delete_virtual_mfa_device(SerialNumber=bobs.serial),
+    ):
+        with refused("AccessDenied", 403):
+            act()
+    with refused("NoSuchEntity", 404):
+        alice.get_mfa_device(SerialNumber=bobs.serial)
+    alice.deactivate_mfa_device(SerialNumber=mine.serial)
+    alice.delete_virtual_mfa_device(SerialNumber=mine.serial)
+
+
+def test_one_code_at_once_counts_once(cloud: TestCloud) -> None:
+    alice, phone = made_user(cloud), Device(cloud)
+    phone.enable()
+    cloud.clock.advance(60)
+    code, told, start = phone.code(), [], threading.Barrier(4)
+
+    def one() -> None:
+        start.wait()
+        told.append(check(cloud, alice.id, phone.serial, code))
+
+    threads = [threading.Thread(target=one) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(told) == [False, False, False, True]
 
 
 # ------------------------------------------------------------------------------------------------------------------ codes

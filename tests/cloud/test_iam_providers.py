@@ -170,7 +170,9 @@ def test_keys_that_open_assertions(cloud: TestCloud) -> None:
 
 def test_tags_of_providers(sqlite_cloud: TestCloud) -> None:
     iam = sqlite_cloud.client("iam")
-    oidc = {"OpenIDConnectProviderArn": iam.create_open_id_connect_provider(Url="https://a.example.com")["OpenIDConnectProviderArn"]}
+    oidc = {
+        "OpenIDConnectProviderArn": iam.create_open_id_connect_provider(Url="https://a.example.com")["OpenIDConnectProviderArn"]
+    }
     text = document(sqlite_cloud)
     saml = {"SAMLProviderArn": iam.create_saml_provider(Name="corp", SAMLMetadataDocument=text)["SAMLProviderArn"]}
     for asked, tag, untag, listed in (
