@@ -466,7 +466,7 @@ def test_addresses_and_interfaces(cloud: TestCloud) -> None:
             ec2.release_address(**named)
     linked = ec2.associate_address(InstanceId=made, PublicIp=mine["PublicIp"])["AssociationId"]
     only_interface = person(cloud, allow("ec2:DisassociateAddress", f"{EC2}:network-interface/*"))
-    with refused(DENIED) as said:
+    with refused(DENIED):
         only_interface.disassociate_address(AssociationId=linked)
     ec2.disassociate_address(AssociationId=linked)
     ec2.associate_address(NetworkInterfaceId=interface["NetworkInterfaceId"], AllocationId=mine["AllocationId"])
