@@ -101,6 +101,8 @@ class TestCloud:
         for zone in zones:
             for number in range(nodes_per_zone):
                 self.add_node(f"node-{zone}-{number}", zone, times=times)
+        self.scheme = "http"  # what requests come by
+        self.address = "192.0.2.1"  # and from
         self._clients: dict[tuple[Any, ...], Any] = {}
         self._local = threading.local()
 
@@ -226,12 +228,12 @@ class TestCloud:
             "type": "http",
             "http_version": "1.1",
             "method": method,
-            "scheme": "http",
+            "scheme": self.scheme,
             "path": unquote(path),
             "raw_path": path.encode() or b"/",
             "query_string": query.encode(),
             "headers": headers or [],
-            "client": ("192.0.2.1", 40000),
+            "client": (self.address, 40000),
             "server": ("192.0.2.2", 8773),
         }
         incoming: Iterator[dict[str, Any]] = iter([{"type": "http.request", "body": body, "more_body": False}])

@@ -71,10 +71,12 @@ class Check:
 
 
 class Access:
-    """What one operation is checked against. ``on``: resources; several ``On`` all count. ``keys``: condition keys of the
-    request itself, for every check. ``find``: further checks, with actions of their own (iam:PassRole) or on resources that
-    the request does not name; with ``also`` it says that these and the operation's own are all the actions that it has, so
-    that it need not look for whom all of them are allowed on everything. ``action``: if it is not the operation's own name. ``open``: no policy is asked at all
+    """What one operation is checked against.
+
+    ``on``: resources; several ``On`` all count. ``keys``: condition keys of the request itself, for every check. ``find``:
+    further checks, with actions of their own (iam:PassRole) or on resources that the request does not name; with ``also`` it
+    says that these and the operation's own are all the actions that it has, so that it need not look for whom all of them
+    are allowed on everything. ``action``: if it is not the operation's own name. ``open``: no policy is asked at all
     (GetCallerIdentity; an operation that itself decides, as AssumeRole does by the role's trust policy). ``shared``: the
     resources may have policies of their own or belong to other accounts, so that an account's root is asked too.
 
