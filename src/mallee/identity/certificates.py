@@ -52,6 +52,10 @@ class Certificate:
 
 NOT_PEM = "Unable to parse certificate. Please ensure the certificate is in PEM format."
 NOT_A_KEY = "Unable to parse private key. Please ensure the private key is in PEM format and unencrypted."
+NO_CHAIN = (
+    "Unable to validate certificate chain. The certificate chain must start with the immediate signing certificate, followed by "
+    "any intermediaries in order. The index within the chain of the invalid certificate is: "
+)
 NO_MATCH = "Public Key Certificate doesn't match Private Key."
 
 
@@ -178,9 +182,7 @@ def _check_chain(leaf: x509.Certificate, chain: list[x509.Certificate]) -> None:
         try:
             below.verify_directly_issued_by(issuer)
         except Exception:  # names that differ, signatures that don't hold, algorithms that are unknown
-            told = "Unable to validate certificate chain. The certificate chain must start with the immediate signing certificate, "
-            told += "followed by any intermediaries in order. The index within the chain of the invalid certificate is: "
-            raise Bad(f"{told}{index}") from None
+            raise Bad(f"{NO_CHAIN}{index}") from None
         below = issuer
 
 

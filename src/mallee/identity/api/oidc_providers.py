@@ -53,9 +53,7 @@ def create_open_id_connect_provider(call: Call) -> dict[str, Any]:
     )  # fmt: skip
     arn = call.arn(f"oidc-provider/{url}")
     with iam.creating("oidc-provider", f"https://{url}"):
-        call.tx.insert(
-            records.oidc_providers, arn=arn, url=url, client_ids=clients, thumbprints=thumbprints, created_at=call.now
-        )
+        call.tx.insert(records.oidc_providers, arn=arn, url=url, client_ids=clients, thumbprints=thumbprints, created_at=call.now)
     iam.tag(call, arn, "OpenIDConnectProvider", tags)
     return {"OpenIDConnectProviderArn": arn, "Tags": iam.tags_or_none(call, arn)}
 

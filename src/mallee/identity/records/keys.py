@@ -76,9 +76,7 @@ _KEYS_OF = (
 _SSH_KEY = select(ssh_public_keys).where(
     ssh_public_keys.c.account_id == bindparam("account_id"), ssh_public_keys.c.id == bindparam("id")
 )
-_SSH_KEYS_OF = (
-    select(ssh_public_keys).where(ssh_public_keys.c.user_id == bindparam("user_id")).order_by(ssh_public_keys.c.id)
-)
+_SSH_KEYS_OF = select(ssh_public_keys).where(ssh_public_keys.c.user_id == bindparam("user_id")).order_by(ssh_public_keys.c.id)
 
 
 def access_key(tx: Tx, access_key_id: str) -> AccessKey | None:

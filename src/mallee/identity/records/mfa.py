@@ -1,7 +1,8 @@
 """Virtual MFA devices: a name, a sealed seed, and whose they are once enabled.
 
-``serial`` is the device's ARN, looked up as it is; two that differ in case alone cannot be. ``holder_id`` is the id of the user, or of the account for its root; None while nobody has
-enabled the device. Which code was used last is bookkeeping beside the device: a code counts once.
+``serial`` is the device's ARN, looked up as it is; two that differ in case alone cannot be. ``holder_id`` is the id of the
+user, or of the account for its root; None while nobody has enabled the device. Which code was used last is bookkeeping
+beside the device: a code counts once.
 """
 
 from __future__ import annotations

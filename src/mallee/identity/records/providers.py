@@ -97,15 +97,11 @@ _OIDC = select(oidc_providers).where(
 _OIDC_BY_URL = select(oidc_providers).where(
     oidc_providers.c.account_id == bindparam("account_id"), oidc_providers.c.url == bindparam("url")
 )
-_OIDC_IN = (
-    select(oidc_providers).where(oidc_providers.c.account_id == bindparam("account_id")).order_by(oidc_providers.c.arn)
-)
+_OIDC_IN = select(oidc_providers).where(oidc_providers.c.account_id == bindparam("account_id")).order_by(oidc_providers.c.arn)
 _SAML = select(saml_providers).where(
     saml_providers.c.account_id == bindparam("account_id"), saml_providers.c.arn == bindparam("arn")
 )
-_SAML_IN = (
-    select(saml_providers).where(saml_providers.c.account_id == bindparam("account_id")).order_by(saml_providers.c.arn)
-)
+_SAML_IN = select(saml_providers).where(saml_providers.c.account_id == bindparam("account_id")).order_by(saml_providers.c.arn)
 _SAML_KEYS = (
     select(saml_keys)
     .where(saml_keys.c.account_id == bindparam("account_id"), saml_keys.c.provider_arn == bindparam("arn"))
