@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from mallee.identity import quotas
 from tests.cloud.harness import ADMIN, TestCloud, refused
-from tests.cloud.iam import allow
+from tests.cloud.iam import allow, at_once
 
 
 def test_a_group_lives(cloud: TestCloud) -> None:
@@ -107,3 +107,15 @@ def test_as_many_groups_as_the_quota(sqlite_cloud: TestCloud) -> None:
     with refused("LimitExceeded", 409) as told:
         iam.create_group(GroupName="b")
     assert told() == "Cannot exceed quota for GroupsPerAccount: 1"
+
+
+def test_the_tenth_group_is_given_once(cloud: TestCloud) -> None:
+    iam = cloud.client("iam")
+    iam.create_user(UserName="alice")
+    for number in range(13):
+        iam.create_group(GroupName=f"g{number}")
+    for number in range(9):
+        iam.add_user_to_group(GroupName=f"g{number}", UserName="alice")
+    free = [f"g{number}" for number in range(9, 13)]
+    answers = at_once(cloud, 4, lambda client: client.add_user_to_group(GroupName=free.pop(), UserName="alice"))
+    assert answers == ["LimitExceeded"] * 3 + ["done"]

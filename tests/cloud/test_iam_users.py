@@ -226,6 +226,23 @@ def test_the_same_name_at_the_same_moment(cloud: TestCloud) -> None:
     assert answers == ["EntityAlreadyExists"] * 5 + ["done"]
 
 
+def test_two_renames_to_one_name(cloud: TestCloud) -> None:
+    iam = cloud.client("iam")
+    free = [f"u{number}" for number in range(4)]
+    for name in free:
+        iam.create_user(UserName=name)
+    answers = at_once(cloud, 4, lambda client: client.update_user(UserName=free.pop(), NewUserName="Popular"))
+    assert answers == ["EntityAlreadyExists"] * 3 + ["done"]
+    assert len(names(iam.list_users())) == 4
+
+
+def test_the_last_place_is_given_once(cloud: TestCloud) -> None:
+    allow(cloud, quotas.USERS, 3)
+    free = [f"u{number}" for number in range(6)]
+    answers = at_once(cloud, 6, lambda client: client.create_user(UserName=free.pop()))
+    assert answers == ["LimitExceeded"] * 3 + ["done"] * 3
+
+
 # ----------------------------------------------------------------------------------------------------------------- deletion
 
 

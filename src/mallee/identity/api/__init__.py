@@ -20,6 +20,7 @@ from mallee.identity.api import (
     service_credentials,
     service_linked_roles,
     signing_certificates,
+    simulation,
     ssh_public_keys,
     sts,
     users,
@@ -45,6 +46,7 @@ OPERATIONS = {
         service_credentials,
         service_linked_roles,
         signing_certificates,
+        simulation,
         ssh_public_keys,
         users,
     ),
@@ -53,3 +55,11 @@ OPERATIONS = {
         sts,
     ),
 }  # fmt: skip
+
+NOTES = {
+    "iam": {
+        "create_service_linked_role": "the role's policy is attached if it is one of AWS's that are had here",
+        "delete_service_linked_role": "done, or refused, when it is answered",
+        "set_security_token_service_preferences": "GetAccountSummary tells it; tokens are valid everywhere in the cloud anyway",
+    },
+}
