@@ -366,7 +366,6 @@ def test_hashing_never_holds_the_database(iam: Any, sqlite_cloud: TestCloud, mon
 
 def test_too_many_hashes_at_once_are_refused(iam: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(passwords, "_AT_ONCE", threading.BoundedSemaphore(1))
-    monkeypatch.setattr(passwords, "_PATIENCE", 0.01)
     with passwords._AT_ONCE:
         with refused("Throttling", 400):
             iam.create_login_profile(UserName="alice", Password=GOOD)

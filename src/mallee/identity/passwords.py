@@ -36,11 +36,11 @@ DEFAULT_MINIMUM = 8
 
 COST = (2**14, 8, 5)  # OWASP's equal of 2**17, 8, 1 with 16 MB instead of 128
 _AT_ONCE = threading.BoundedSemaphore(2)
-_PATIENCE = 5.0
 
 
 class Busy(Exception):
-    """Too many passwords are being hashed right now: ask again. Hashing must not take all threads of the cloud."""
+    """Two passwords are being hashed right now: ask again. Nobody waits for his turn, since who waits holds one of the few threads
+    that answer calls: a stranger who tries passwords must not take them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ def hashed(password: str, salt: bytes | None = None, cost: tuple[int, int, int] 
     """Raises ``Busy``."""
     salt = secrets.token_bytes(16) if salt is None else salt
     n, r, p = cost = cost or COST
-    if not _AT_ONCE.acquire(timeout=_PATIENCE):
+    if not _AT_ONCE.acquire(blocking=False):
         raise Busy
     try:
         digest = hashlib.scrypt(password.encode(), salt=salt, n=n, r=r, p=p, maxmem=256 * n * r, dklen=32)
