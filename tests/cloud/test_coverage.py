@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from mallee import registry
+from mallee.identity.access import Access
 from mallee.identity.call import Call, is_writing, reads, writes
 from mallee.registry import COVERED, DOMAINS, Registry, RegistryError
 
@@ -28,7 +29,7 @@ def test_one_row_per_operation_of_each_service() -> None:
     listed = [(row[1].strip(), row[2].strip(), row[3].strip()) for row in rows if row[3].strip() in ("yes", "no")]
     assert [each[:2] for each in listed] == [(name, each) for name in COVERED for each in sorted(services.get(name).operations)]
     assert ("ec2", "RunInstances", "yes") in listed and ("sts", "GetCallerIdentity", "yes") in listed
-    assert ("iam", "CreateUser", "no") in listed
+    assert ("iam", "CreateUser", "yes") in listed and ("iam", "AcceptDelegationRequest", "no") in listed
 
 
 def test_every_domain_takes_part() -> None:
@@ -68,6 +69,7 @@ def api(*functions: Any) -> types.ModuleType:
     for function in functions:
         function.__module__ = module.__name__
         setattr(module, function.__name__, function)
+    module.ACCESS = {function.__name__: Access() for function in functions}  # type: ignore[attr-defined]
     return module
 
 
@@ -86,6 +88,16 @@ def test_two_handlers_of_one_operation(monkeypatch: pytest.MonkeyPatch) -> None:
     name = domain(monkeypatch, OPERATIONS={"sts": (api(get_caller_identity),)}, NOTES={"sts": {}})
     with pytest.raises(RegistryError, match="sts:GetCallerIdentity has two handlers"):
         Registry(("mallee.identity", name))
+
+
+def test_an_operation_that_nobody_guards(monkeypatch: pytest.MonkeyPatch) -> None:
+    def get_caller_identity(call: Call) -> dict[str, Any]:
+        return {}
+
+    unguarded = api(get_caller_identity)
+    unguarded.ACCESS = {}  # type: ignore[attr-defined]
+    with pytest.raises(RegistryError, match="does not say what get_caller_identity is checked against"):
+        Registry((domain(monkeypatch, OPERATIONS={"sts": (unguarded,)}),))
 
 
 def test_names_are_unique() -> None:
