@@ -159,7 +159,7 @@ def _policy(call: Call, arn: str) -> policies.ManagedPolicy | None:
     return found if found is not None and found.arn(call.settings.partition) == arn else None
 
 
-def _loaded_by_arn(call: Call, arn: str) -> users.User | users.Group | roles.Role | None:
+def holder_by_arn(call: Call, arn: str) -> users.User | users.Group | roles.Role | None:
     """The user, group or role of the caller's account that an ARN names."""
     kind, _, path = arn.rpartition(":")[2].partition("/")
     found = {"user": _user, "group": _group, "role": _role}.get(kind, lambda call, name: None)(call, path.rpartition("/")[2])
@@ -174,4 +174,4 @@ POLICY = ResourceType("policy", _named_by_arn("policy"), _policy, tags=_tags)
 NEW_POLICY = ResourceType("policy", _new("policy", "PolicyName"))
 
 # a user, group or role that the request names by its ARN
-HOLDER = ResourceType("user", lambda call, arn, thing: arn, _loaded_by_arn, tags=_holder_tags)
+HOLDER = ResourceType("user", lambda call, arn, thing: arn, holder_by_arn, tags=_holder_tags)

@@ -259,6 +259,10 @@ def _binaries(read: Sequence[tuple[Token, ...]]) -> list[Test]:
     return [passes]
 
 
+def is_binary(value: str) -> bool:
+    return _blob(value) is not None
+
+
 def _blob(value: str) -> bytes | None:
     try:
         return base64.b64decode(value, validate=True)
