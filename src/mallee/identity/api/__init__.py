@@ -58,6 +58,11 @@ OPERATIONS = {
 
 NOTES = {
     "iam": {
+        "create_open_id_connect_provider": "without thumbprints nothing is fetched: the machine's own authorities must know the issuer",
+        "create_service_specific_credential": "NotSupportedService: no service here has credentials of its own",
+        "enable_mfa_device": "virtual devices; the root names its account's id as UserName",
+        "get_mfa_device": "of virtual devices; there are no security keys",
+        "upload_signing_certificate": "kept and shown; no service takes such signatures",
         "create_service_linked_role": "the role's policy is attached if it is one of AWS's that are had here",
         "delete_service_linked_role": "done, or refused, when it is answered",
         "set_security_token_service_preferences": "GetAccountSummary tells it; tokens are valid everywhere in the cloud anyway",
