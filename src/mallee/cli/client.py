@@ -7,17 +7,20 @@ import urllib.error
 import urllib.request
 from typing import Any
 
+from mallee.admin import MODELS
 from mallee.cli import home
 from mallee.settings import Settings
 
 
-def client(service: str, chosen: Settings) -> Any:
-    """A botocore client; a call that cannot connect fails at once instead of trying for minutes."""
+def client(service: str, chosen: Settings, keys: dict[str, Any] | None = None) -> Any:
+    """A botocore client, with the administrator's keys unless others are given; a call that cannot connect fails at once
+    instead of trying for minutes."""
     import botocore.config
     import botocore.session
 
-    keys = home.credentials(chosen)
+    keys = keys or home.credentials(chosen)
     session = botocore.session.Session()
+    session.set_config_variable("data_path", str(MODELS))
     config = botocore.config.Config(
         connect_timeout=3, read_timeout=30, retries={"max_attempts": 2}, ignore_configured_endpoint_urls=True, proxies={}
     )

@@ -10,7 +10,10 @@ from typing import Annotated
 
 import typer
 
+from mallee.cli import account as account_commands
 from mallee.cli import home
+from mallee.cli import login as login_command
+from mallee.cli import user as user_commands
 from mallee.cli.home import Sorry
 
 application = typer.Typer(add_completion=False, no_args_is_help=True, rich_markup_mode=None, pretty_exceptions_enable=False)
@@ -67,11 +70,15 @@ def down(
 
 
 @application.command()
-def env(tls: Annotated[bool, typer.Option("--tls", help="the encrypted endpoint, with its authority")] = False) -> None:
+def env(
+    tls: Annotated[bool, typer.Option("--tls", help="the encrypted endpoint, with its authority")] = False,
+    account: Annotated[str | None, typer.Option(help="an account whose key was kept here, by id or alias")] = None,
+) -> None:
     """Print shell exports: eval "$(./mallee env)"."""
-    from mallee.cli import environment
+    from mallee.cli import calls, environment
 
-    print(environment.exports(home.settings(), tls))
+    chosen = home.settings()
+    print(environment.exports(chosen, tls, calls.keys_of(chosen, account)))
 
 
 @application.command()
@@ -147,6 +154,11 @@ def prove_loop(
     from mallee.cli import prove as module
 
     raise typer.Exit(module.loop(home.settings(), count, parallel))
+
+
+for name, module in (("account", account_commands), ("user", user_commands)):
+    application.add_typer(module.application, name=name)
+application.command("login")(login_command.login)
 
 
 def main() -> None:
