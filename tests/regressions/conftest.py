@@ -1,3 +1,3 @@
-from tests.cloud.conftest import cloud
+from tests.cloud.conftest import _empty_database, cloud, sqlite_cloud
 
-__all__ = ["cloud"]
+__all__ = ["_empty_database", "cloud", "sqlite_cloud"]

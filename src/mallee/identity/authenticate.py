@@ -46,6 +46,8 @@ S3_MINUTES = 15
 GLOBAL_REGION = "us-east-1"
 GLOBAL_SERVICES = frozenset({"iam", "sts", "route53", "organizations", "cloudfront"})
 
+_OF_PARAMETERS = frozenset({"ec2", "query"})
+
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -81,7 +83,7 @@ class Authenticator:
             return ANONYMOUS
         now = self._now()
         try:
-            proof = self._prove(request, service, scopes, now)
+            proof = self._prove(request, service, scopes, protocol, now)
             if service == "s3":
                 check_body(proof, request.body)
             principal = proof.principal
@@ -95,11 +97,13 @@ class Authenticator:
         """The same before S3's body has come: the caller owes ``check_body`` or a decoder."""
         now = self._now()
         try:
-            return self._prove(request, service, scopes, now)
+            return self._prove(request, service, scopes, protocol, now)
         except Refused as refused:
             raise to_error(refused, family(service, protocol), now) from None
 
-    def _prove(self, request: Request, service: str, scopes: tuple[str, ...], now: datetime.datetime) -> Proof:
+    def _prove(
+        self, request: Request, service: str, scopes: tuple[str, ...], protocol: str, now: datetime.datetime
+    ) -> Proof:
         headers = sigv4.folded(request.headers)
         query = request.raw_query
         presigned = bool(query) and sigv4.is_presigned(query)
@@ -112,7 +116,7 @@ class Authenticator:
             pairs = sigv4.decoded_pairs(query)
             claim = sigv4.from_query(pairs, headers)
         else:
-            return self._prove_v2(request, service, headers, now)
+            return self._prove_v2(request, protocol, headers, now)
         others = self._also_global if service in GLOBAL_SERVICES else self._also
         sigv4.check_scope(claim, self._region, others, scopes)
         sigv4.check_signed_headers(claim)
@@ -130,11 +134,13 @@ class Authenticator:
         principal, key = self._believe(credential, claim, check)
         return Proof(principal, claim, key, payload)
 
-    def _prove_v2(self, request: Request, service: str, headers: dict[str, str], now: datetime.datetime) -> Proof:
+    def _prove_v2(self, request: Request, protocol: str, headers: dict[str, str], now: datetime.datetime) -> Proof:
+        """It covers parameters and nothing else: it is good for nothing that is asked by other means, and for all parameters
+        that will be read."""
         pairs = sigv4.decoded_pairs(request.raw_query)
-        if headers.get("content-type", "").startswith("application/x-www-form-urlencoded"):
+        if request.is_form:
             pairs += sigv4.decoded_pairs(request.body)
-        if service == "s3" or not sigv2.is_signed(pairs):
+        if protocol not in _OF_PARAMETERS or not sigv2.is_signed(pairs):
             raise Refused(MISSING)
         claim = sigv2.from_query(pairs)
         sigv2.check_time(claim, now, MINUTES)
