@@ -94,12 +94,19 @@ KINDS: dict[str, str] = {
     "AccountId": "account",
     "TargetId": "account",
     "service-quotas.RequestId": "quota-request",
+    "mallee.RequestId": "quota-request",
+    "mallee.PolicyId": "service-control-policy",
+    "ProviderArn": "oidc-provider-arn",
+    "ResourceARN": "quota-arn",
 }
 
 PLAIN = frozenset({
     # free texts, names of things to be made that others may bear as well, tokens, words of AWS
     "ClientToken", "NextToken", "Marker", "Description", "Name", "Names", "Key", "Value", "Values", "Path", "NewPath", "PathPrefix",
-    "Owners", "ExecutableUsers", "OwnerIds",
+    "Owners", "ExecutableUsers", "OwnerIds", "AWSServiceName", "ServiceName", "VersionId", "ExternalId", "RoleSessionName",
+    "ActionNames", "ResourceArns",  # of a simulation: nothing is looked up
+    # of things that this cloud does not have, and refuses
+    "IpamPoolId", "AssociatedSubnetIds", "ServiceSpecificCredentialId", "ContextId",
 })  # fmt: skip
 
 _LOOKS = re.compile(r"(Id|Ids|Arn|Arns|ARN|Name|Names|SerialNumber)$")
@@ -236,10 +243,15 @@ def missing(identifier: str) -> str:
 
 
 _RANDOM = re.compile(
-    r"\b(?:[a-z]+(?:-[a-z]+)*-[0-9a-f]{17}|A[A-Z]{3}[A-Z2-7]{16}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b"
+    r"\b(?:[a-z]+(?:-[a-z]+)*-[0-9a-f]{17}|A[A-Z]{3}[A-Z2-7]{16,17}|[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12})\b"
+)
+
+_FRESH = re.compile(
+    r'("(?:KeyMaterial|KeyFingerprint|Base32StringSeed|QRCodePNG|SecretAccessKey|SessionToken|CredentialReport)": )"(?:[^"\\]|\\.)*"'
 )
 
 
 def normal(text: str, identifier: str, kind: str) -> str:
     """An answer without what differs between any two calls: the identifier itself, fresh ids, request ids."""
-    return _RANDOM.sub("<id>", text.replace(identifier, f"<{kind}>"))
+    name = identifier.rpartition("/")[2]
+    return _RANDOM.sub("<id>", _FRESH.sub(r'\1"<fresh>"', text.replace(identifier, f"<{kind}>").replace(name, "<name>")))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -9,11 +10,14 @@ from typing import Any
 from mallee.compute.setup import register_image
 from mallee.fabric.document import Blob
 from tests.cloud.harness import Account, TestCloud
+from tests.identity import certs
 
 PLAIN: frozenset[str] = frozenset({"InstanceType", "ZoneNames", "ZoneIds", "RegionNames"})
 
 # (service, operation, member) where AWS's own answer tells a foreign resource from a missing one
-TOLD_BY_AWS: frozenset[tuple[str, str, str]] = frozenset()
+TOLD_BY_AWS: frozenset[tuple[str, str, str]] = frozenset({
+    ("sts", "GetAccessKeyInfo", "AccessKeyId"),  # whose key it is, is what the operation is for
+})  # fmt: skip
 
 
 @dataclass
@@ -74,11 +78,99 @@ def _instance(cloud: TestCloud, victim: Victim) -> None:
     image = ec2.describe_images(ImageIds=[found["image"]])["Images"][0]
     found["kernel"], found["ramdisk"] = image["KernelId"], image["RamdiskId"]
     victim.usual |= {
-        "ec2.ImageId": cloud.image_id, "MinCount": 1, "MaxCount": 1, "ec2.Resources": [found["instance"][:-1] + "0"],
+        "ec2.ImageId": cloud.image_id, "MinCount": 1, "MaxCount": 1, "ec2.Resources": ["i-00000000000000000"],
         "ec2.Tags": [{"Key": "k", "Value": "v"}], "ec2.GroupName": "intruders", "ec2.Description": "d", "ec2.KeyName": "intruders",
         "PublicKeyMaterial": b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIHq5j0XWcAiaJoyLyLLxGcqVyKMVpnlCUl7mQ1gkVuPl x",
         "ec2.Attribute": "description",
     }  # fmt: skip
 
 
-FURNISHERS: list[Callable[[TestCloud, Victim], None]] = [_network, _instance]
+TRUST = json.dumps({
+    "Version": "2012-10-17",
+    "Statement": [{"Effect": "Allow", "Principal": {"Service": "ec2.amazonaws.com"}, "Action": "sts:AssumeRole"}],
+})  # fmt: skip
+POLICY = json.dumps({"Version": "2012-10-17", "Statement": [{"Effect": "Allow", "Action": "ec2:*", "Resource": "*"}]})
+
+
+def _principals(cloud: TestCloud, victim: Victim) -> None:
+    iam, found = victim.account.client("iam"), victim.identifiers
+    found["user"], found["group"], found["role"], found["instance-profile"] = "victim-uma", "victim-gus", "victim-rob", "victim-ira"
+    found["user-arn"] = iam.create_user(UserName=found["user"])["User"]["Arn"]
+    iam.create_group(GroupName=found["group"])
+    iam.add_user_to_group(GroupName=found["group"], UserName=found["user"])
+    found["role-arn"] = iam.create_role(RoleName=found["role"], AssumeRolePolicyDocument=TRUST)["Role"]["Arn"]
+    made = iam.create_instance_profile(InstanceProfileName=found["instance-profile"])["InstanceProfile"]
+    found["instance-profile-arn"] = made["Arn"]
+    iam.add_role_to_instance_profile(InstanceProfileName=found["instance-profile"], RoleName=found["role"])
+    linked = victim.account.client("ec2").associate_iam_instance_profile(
+        InstanceId=found["instance"], IamInstanceProfile={"Name": found["instance-profile"]}
+    )
+    found["profile-association"] = linked["IamInstanceProfileAssociation"]["AssociationId"]
+    found["policy-arn"] = iam.create_policy(PolicyName="victim-managed", PolicyDocument=POLICY)["Policy"]["Arn"]
+    found["policy-name"] = "victim-inline"
+    iam.put_user_policy(UserName=found["user"], PolicyName="victim-inline", PolicyDocument=POLICY)
+    iam.attach_user_policy(UserName=found["user"], PolicyArn=found["policy-arn"])
+    iam.create_service_linked_role(AWSServiceName="autoscaling.amazonaws.com")
+    gone = iam.delete_service_linked_role(RoleName="AWSServiceRoleForAutoScaling")
+    found["deletion-task"] = gone["DeletionTaskId"]
+    found["last-accessed-job"] = "12345678-1234-4123-a123-123456789012"  # TEMP
+    victim.usual |= {
+        "AssumeRolePolicyDocument": TRUST, "PolicyDocument": POLICY, "iam.Tags": [{"Key": "k", "Value": "v"}], "TagKeys": ["k"],
+        "iam.UserName": "intruders-user", "iam.GroupName": "intruders-group", "iam.RoleName": "intruders-role",
+        "iam.InstanceProfileName": "intruders-profile", "iam.PolicyName": "intruders-policy", "AWSServiceName": "ec2.amazonaws.com",
+        "iam.PolicyArn": "arn:aws:iam::aws:policy/ReadOnlyAccess", "PermissionsBoundary": "arn:aws:iam::aws:policy/ReadOnlyAccess",
+        "VersionId": "v1", "Password": "Correct-horse-7", "NewPassword": "Correct-horse-8", "OldPassword": "Correct-horse-9",
+        "ActionNames": ["ec2:RunInstances"], "PolicyInputList": [POLICY], "ServiceNamespaces": ["ec2"], "AccountAlias": "intruders",
+        "iam.AuthenticationCode1": "123456", "iam.AuthenticationCode2": "654321", "Status": "Inactive", "iam.Encoding": "SSH",
+        "iam.ServiceNamespace": "ec2",
+    }  # fmt: skip
+
+
+def _credentials(cloud: TestCloud, victim: Victim) -> None:
+    iam, found = victim.account.client("iam"), victim.identifiers
+    user = found["user"]
+    found["access-key"] = iam.create_access_key(UserName=user)["AccessKey"]["AccessKeyId"]
+    iam.create_login_profile(UserName=user, Password="Correct-horse-7")
+    found["mfa-arn"] = iam.create_virtual_mfa_device(VirtualMFADeviceName="victims")["VirtualMFADevice"]["SerialNumber"]
+    found["mfa-name"] = "victims"
+    body, key = certs.certificate(certs.rsa_key()), certs.private(certs.rsa_key())
+    ssh_key = certs.ssh_line(certs.rsa_key())
+    found["signing-certificate"] = iam.upload_signing_certificate(UserName=user, CertificateBody=body)["Certificate"][
+        "CertificateId"
+    ]
+    iam.upload_server_certificate(ServerCertificateName="victims-server", CertificateBody=body, PrivateKey=key)
+    found["server-certificate"] = "victims-server"
+    found["ssh-public-key"] = iam.upload_ssh_public_key(UserName=user, SSHPublicKeyBody=ssh_key)["SSHPublicKey"]["SSHPublicKeyId"]
+    found["oidc-provider-arn"] = iam.create_open_id_connect_provider(
+        Url="https://victim.example/issuer", ClientIDList=["client"], ThumbprintList=["0" * 40]
+    )["OpenIDConnectProviderArn"]
+    metadata = certs.metadata(body)
+    found["saml-provider-arn"] = iam.create_saml_provider(Name="victims", SAMLMetadataDocument=metadata)["SAMLProviderArn"]
+    victim.usual |= {
+        "CertificateBody": body, "PrivateKey": key, "SSHPublicKeyBody": ssh_key, "SAMLMetadataDocument": metadata,
+        "iam.Url": "https://intruder.example", "iam.ClientID": "client", "ThumbprintList": ["0" * 40], "SAMLAssertion": "PHg+PC94Pg==",
+        "WebIdentityToken": "a.b.c.d", "sts.RoleSessionName": "intruder", "iam.SerialNumber": "arn:aws:iam::000000000000:mfa/none",
+        "ServerCertificateName": "intruders-server", "iam.Name": "intruders",
+    }  # fmt: skip
+
+
+def _administration(cloud: TestCloud, victim: Victim) -> None:
+    quotas, found = victim.account.client("service-quotas"), victim.identifiers
+    asked = quotas.request_service_quota_increase(ServiceCode="ec2", QuotaCode="L-0263D0A3", DesiredValue=50.0)
+    found["quota-request"] = asked["RequestedQuota"]["Id"]
+    found["quota-arn"] = asked["RequestedQuota"]["QuotaArn"]
+    made = cloud.client("mallee").create_service_control_policy(Name="everywhere", Description="d", Document=POLICY)
+    found["service-control-policy"] = made["Policy"]["PolicyId"]
+    victim.usual |= {
+        "ServiceCode": "ec2", "QuotaCode": "L-0263D0A3", "DesiredValue": 60.0, "mallee.Configuration": "{}",
+        "mallee.AccountId": "000000000000",
+    }  # fmt: skip
+
+
+FURNISHERS: list[Callable[[TestCloud, Victim], None]] = [
+    _network,
+    _instance,
+    _principals,
+    _credentials,
+    _administration,
+]
