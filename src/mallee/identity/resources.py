@@ -162,7 +162,9 @@ def _policy(call: Call, arn: str) -> policies.ManagedPolicy | None:
 def holder_by_arn(call: Call, arn: str) -> users.User | users.Group | roles.Role | None:
     """The user, group or role of the caller's account that an ARN names."""
     kind, _, path = arn.rpartition(":")[2].partition("/")
-    found = {"user": _user, "group": _group, "role": _role}.get(kind, lambda call, name: None)(call, path.rpartition("/")[2])
+    load: Callable[[Call, str], users.User | users.Group | roles.Role | None] | None
+    load = {"user": _user, "group": _group, "role": _role}.get(kind)
+    found = None if load is None else load(call, path.rpartition("/")[2])
     return found if found is not None and found.arn(call.settings.partition) == arn else None
 
 
