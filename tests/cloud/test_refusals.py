@@ -30,10 +30,12 @@ HARMLESS = {
     "ssm": "describe_parameters",
     "events": "list_rules",
     "ebs": "list_snapshot_blocks",
+    "service-quotas": "list_service_quota_increase_requests_in_template",
+    "mallee": "list_administrators",
 }
 ARGUMENTS: dict[str, dict[str, Any]] = {"ebs": {"SnapshotId": "snap-0123456789abcdef0"}}
 
-JSON = {"logs", "kms", "ssm", "events", "sqs", "cloudwatch"}  # as boto3 speaks to them
+JSON = {"logs", "kms", "ssm", "events", "sqs", "cloudwatch", "service-quotas", "mallee"}  # as boto3 speaks to them
 
 
 def said(client: Any, service: str) -> tuple[str, int, str]:
