@@ -253,6 +253,23 @@ def upgrade() -> None:
     sqlite_strict=True
     )
     op.create_index(op.f('ix_iam_policy_versions_account_id'), 'iam_policy_versions', ['account_id'], unique=False)
+    op.create_table('iam_reports',
+    sa.Column('id', sa.Text(), nullable=False),
+    sa.Column('kind', sa.Text(), nullable=False),
+    sa.Column('subject', sa.Text(), nullable=True),
+    sa.Column('granularity', sa.Text(), nullable=True),
+    sa.Column('maker', sa.Text(), nullable=False),
+    sa.Column('requested_at', types.Timestamp(), nullable=False),
+    sa.Column('finished_at', types.Timestamp(), nullable=True),
+    sa.Column('problem', sa.Text(), nullable=True),
+    sa.Column('content', sa.Text(), nullable=True),
+    sa.Column('account_id', sa.Text(), nullable=False),
+    sa.PrimaryKeyConstraint('id', name=op.f('pk_iam_reports')),
+    info={'owned': True, 'journal': False},
+    sqlite_strict=True
+    )
+    op.create_index('iam_reports_by_kind', 'iam_reports', ['account_id', 'kind'], unique=False)
+    op.create_index(op.f('ix_iam_reports_account_id'), 'iam_reports', ['account_id'], unique=False)
     op.create_table('iam_roles',
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('name', sa.Text(), nullable=False),
@@ -376,6 +393,14 @@ def upgrade() -> None:
     sqlite_strict=True
     )
     op.create_index(op.f('ix_iam_tags_account_id'), 'iam_tags', ['account_id'], unique=False)
+    op.create_table('iam_used_assertions',
+    sa.Column('digest', sa.Text(), nullable=False),
+    sa.Column('until', types.Timestamp(), nullable=False),
+    sa.PrimaryKeyConstraint('digest', name=op.f('pk_iam_used_assertions')),
+    info={'owned': False, 'journal': False},
+    sqlite_strict=True
+    )
+    op.create_index('iam_used_assertions_by_end', 'iam_used_assertions', ['until'], unique=False)
     op.create_table('quota_requests',
     sa.Column('id', sa.Text(), nullable=False),
     sa.Column('service', sa.Text(), nullable=False),
