@@ -34,16 +34,18 @@ from pathlib import Path
 from typing import Any
 
 from mallee import __version__
+from mallee.fabric import origin
 from mallee.http import tls
 from mallee.http.app import Api
 from mallee.http.dispatch import Dispatcher
 from mallee.http.log import LineLog, install
 from mallee.http.metrics import Metrics, Sample
 from mallee.http.protocol import Limits
-from mallee.http.server import Listener, PortTaken, listen, metrics_app
+from mallee.http.server import Listener, NodesListener, PortTaken, listen, metrics_app
 from mallee.identity import setup, vault
 from mallee.identity.authenticate import Authenticator, utc_now
 from mallee.identity.directory.synchronisation import Ask
+from mallee.identity.federation.jwks import Issuers
 from mallee.identity.keys import Keyring
 from mallee.identity.tools import Tools
 from mallee.identity.usage import Usage
@@ -94,7 +96,12 @@ class Cloud:
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)
         authenticator = Authenticator(self.keyring, settings, signature_time)
-        self.tools = Tools(secrets, tuple(self.registry.account_hooks()), self.registry.quotas())
+        self.tools = Tools(
+            secrets,
+            tuple(self.registry.account_hooks()),
+            self.registry.quotas(),
+            Issuers(waiting=max(1, settings.threads // 4)),
+        )
         self.usage = Usage(database, settings.region)
         self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, self.tools, self.usage)
         self.lines = lines
@@ -353,6 +360,9 @@ class Process:
         if sockets.tls is not None:
             self.context = tls.context(settings)
             self.listeners.append(Listener("tls", self.cloud.api, sockets.tls, limits, self.context))
+        self.listeners.append(NodesListener("vpc", self.cloud.api, settings.run / origin.PLAIN, limits))
+        if self.context is not None:
+            self.listeners.append(NodesListener("vpc-tls", self.cloud.api, settings.run / origin.TLS, limits, self.context))
         app = functools.partial(metrics_app, self.cloud.metrics.text)
         self.metrics = Listener("metrics", app, sockets.metrics, Limits(connections=16))
         self.cloud.metrics.gauges.append(self._connections)

@@ -59,6 +59,7 @@ class Settings:
     admin_alias: str = "mallee"
     public_pool: tuple[str, ...] = ("198.51.100.0/24",)
     egress: str = "nat"
+    federation_networks: tuple[str, ...] = ()  # where identity providers may be although they are as near as this machine
 
     simulated: bool = False
     simulated_nodes: int = 0  # 0: one per zone
@@ -280,6 +281,7 @@ def _check(s: Settings) -> None:
     _need(not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits")
     _need(re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", s.admin_alias), f"admin_alias cannot be {s.admin_alias!r}")
     _check_pool(s.public_pool)
+    _check_networks(s.federation_networks)
     _need(s.egress in ("nat", "none"), f"egress must be nat or none, not {s.egress!r}")
     for name, least, most in _BOUNDS:
         value = getattr(s, name)
@@ -315,6 +317,14 @@ def _check_pool(pool: tuple[str, ...]) -> None:
     for index, one in enumerate(networks):
         for other in networks[index + 1 :]:
             _need(not one.overlaps(other), f"public_pool must not overlap: {one} and {other} do")
+
+
+def _check_networks(networks: tuple[str, ...]) -> None:
+    for text in networks:
+        try:
+            ipaddress.ip_network(text)
+        except ValueError as reason:
+            raise SettingsError(f"federation_networks must hold networks: {reason}.") from None
 
 
 def _is_address(text: str) -> bool:

@@ -63,6 +63,7 @@ def test_the_environment_wins(tmp_path: Path) -> None:
         ("zones = ['a-1', 'a-1']", "zones must not name one zone twice"),
         ("region = 'Local 1'", "region must be lower-case"),
         ("public_pool = ['300.0.0.0/24']", "public_pool must hold IPv4 networks"),
+        ("federation_networks = ['127.0.0.1/8']", "federation_networks must hold networks"),
         ("public_pool = ['10.0.0.0/8', '10.1.0.0/16']", "public_pool must not overlap"),
         ("egress = 'maybe'", "egress must be nat or none"),
         ("host = 'localhost'", "host must be an IP address"),

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from mallee.http import errors
 from mallee.identity.authenticate import Authenticator
 from mallee.identity.authorize import authorize
-from mallee.identity.call import Call, Kept, Principal
+from mallee.identity.call import Call, Kept, Outside, Principal
 from mallee.identity.tools import Tools
 from mallee.identity.usage import Usage
 from mallee.registry import Handler, Registry
@@ -47,6 +47,19 @@ class Answer:
     wrote: bool = True  # whether it may have waited for the disk
 
 
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request came from. ``secure``: by TLS. ``vpc_id``: from within this VPC, in which ``address`` is; a node vouches
+    for both."""
+
+    address: str = ""
+    secure: bool = False
+    vpc_id: str = ""
+
+
+NOWHERE = Source()
+
+
 class Dispatcher:
     def __init__(
         self,
@@ -65,20 +78,20 @@ class Dispatcher:
         self._usage = usage
         self.faults = 0  # answers that were Mallee's own fault
 
-    def answer(self, request: Request, request_id: str, source_ip: str = "", secure: bool = False) -> Answer:
-        """``secure``: the request came by TLS. Never raises."""
+    def answer(self, request: Request, request_id: str, source: Source = NOWHERE) -> Answer:
+        """Never raises."""
         began = time.perf_counter()
-        answer = self._answer(request, request_id, source_ip, secure)
+        answer = self._answer(request, request_id, source)
         answer.seconds = time.perf_counter() - began
         return answer
 
-    def _answer(self, request: Request, request_id: str, source_ip: str, secure: bool) -> Answer:
+    def _answer(self, request: Request, request_id: str, source: Source) -> Answer:
         found: Route | None = None
         answer = Answer(0, [], b"")
         try:
             found = route(request)
             answer.service, answer.operation = found.service.name, found.operation.name
-            output = self._perform(found, request, request_id, source_ip, secure, answer)
+            output = self._perform(found, request, request_id, source, answer)
             answer.status, answer.headers, answer.body = found.respond(output, request_id)
             return answer
         except AwsError as error:
@@ -111,7 +124,7 @@ class Dispatcher:
         return answer
 
     def _perform(
-        self, found: Route, request: Request, request_id: str, source_ip: str, secure: bool, answer: Answer
+        self, found: Route, request: Request, request_id: str, source: Source, answer: Answer
     ) -> dict[str, Any] | None:
         service, protocol = found.service, found.protocol.name
         principal = self._authenticator.principal(
@@ -126,9 +139,9 @@ class Dispatcher:
 
         def asked(tx: Tx, prepared: Any = None) -> Call:
             call = Call(
-                service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source_ip,
+                service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source.address,
                 (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
-                secure, self._tools, request.header, prepared=prepared,
+                source.secure, self._tools, request.header, prepared=prepared, source_vpc=source.vpc_id,
             )  # fmt: skip
             self._usage.note(principal, handler.prefix, handler.operation, tx.now)
             authorize(call, handler.access)
@@ -136,6 +149,8 @@ class Dispatcher:
 
         prepare = getattr(handler.function, "mallee_prepare", None)
         prepared = None if prepare is None else self._look(principal, lambda tx: prepare(asked(tx)))
+        if isinstance(prepared, Outside):
+            prepared = prepared.work()
 
         def work(tx: Tx) -> dict[str, Any] | Kept | None:
             try:

@@ -97,6 +97,7 @@ class Call:
     tools: Tools | None = None
     header: Callable[[bytes], bytes | None] = _no_header  # one of the request's headers, by its name in small letters
     context: Context | None = None  # the call's own condition keys, once a policy has asked for one (``identity.context``)
+    source_vpc: str = ""  # the VPC that it came from within; ``source_ip`` is then an address there
     prepared: Any = None  # what the function named by ``prepared_by`` found before the transaction
 
     @property
@@ -132,10 +133,19 @@ class Kept(AwsError):
     remembered of a failure, such as that a password was guessed wrongly; everything else is undone by a plain AwsError."""
 
 
+@dataclass(frozen=True, slots=True)
+class Outside:
+    """What a ``prepare`` function returns when its work must hold no transaction at all, such as asking another server:
+    ``work`` is called when the reading transaction is over, and what it returns is ``call.prepared``."""
+
+    work: Callable[[], Any]
+
+
 def prepared_by(prepare: Callable[[Call], Any]) -> Callable[[_F], _F]:
     """For operations with slow work (hashing a password, parsing a large document), which must not be done while the
     database waits: ``prepare(call)`` is called after the same authorization, with a reading transaction, before the one
-    that writes, and what it returns is ``call.prepared`` there. What it read may have changed in between."""
+    that writes, and what it returns is ``call.prepared`` there. What it read may have changed in between. Work that does not
+    need the transaction either is returned as ``Outside``."""
 
     def mark(function: _F) -> _F:
         function.mallee_prepare = prepare  # type: ignore[attr-defined]

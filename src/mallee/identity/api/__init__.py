@@ -6,6 +6,7 @@ from mallee.identity.api import (
     assume_role,
     attachments,
     authorization_details,
+    federated,
     groups,
     inline_policies,
     instance_profiles,
@@ -52,6 +53,7 @@ OPERATIONS = {
     ),
     "sts": (
         assume_role,
+        federated,
         sts,
     ),
 }  # fmt: skip

@@ -5,6 +5,7 @@ What the rest of the cloud asks most often can be had from the package itself.
 
 from mallee.identity.records import (
     accounts,
+    assertions,
     attempts,
     certificates,
     control,
@@ -14,6 +15,7 @@ from mallee.identity.records import (
     passwords,
     policies,
     providers,
+    reports,
     roles,
     sign_in,
     tags,
@@ -50,6 +52,7 @@ __all__ = [
     "add_access_key",
     "add_account",
     "add_user",
+    "assertions",
     "all_accounts",
     "attempts",
     "certificates",
@@ -60,6 +63,7 @@ __all__ = [
     "passwords",
     "policies",
     "providers",
+    "reports",
     "roles",
     "root_access_keys",
     "sign_in",
