@@ -21,9 +21,10 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from mallee.http import errors
-from mallee.http.dispatch import Answer, Dispatcher
+from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.log import LineLog, stamp
 from mallee.http.metrics import Metrics
+from mallee.http.protocol import VPC
 from mallee.http.workers import Workers
 from mallee.wire import Request
 
@@ -94,8 +95,8 @@ class Api:
         client = scope.get("client")
         if isinstance(body, bytes):
             request.body = body
-            address = client[0] if client else ""
-            answer = await self._answer(request, request_id, address, scope.get("scheme") == "https")
+            source = Source(client[0] if client else "", scope.get("scheme") == "https", scope.get(VPC, ""))
+            answer = await self._answer(request, request_id, source)
         else:
             answer = self._dispatcher.refusal(request, errors.too_large(service), request_id)
             if not body.drained:
@@ -106,14 +107,14 @@ class Api:
         await send({"type": "http.response.body", "body": answer.body})
         self._account(request, answer, request_id, client, time.perf_counter() - began)
 
-    async def _answer(self, request: Request, request_id: str, address: str, secure: bool) -> Answer:
+    async def _answer(self, request: Request, request_id: str, source: Source) -> Answer:
         """In a worker's thread; unless no worker is busy and the request is of a kind of reads that are so quick that the
         way to a thread and back would be a good part of it: then at once, in this thread."""
         kind = _kind(request) if self._at_once else None
         if kind is not None and not self._workers.busy and self._usual.get(kind, 1.0) < QUICK:
-            answer = self._dispatcher.answer(request, request_id, address, secure)
+            answer = self._dispatcher.answer(request, request_id, source)
         else:
-            answer = await self._workers.run(self._dispatcher.answer, request, request_id, address, secure)
+            answer = await self._workers.run(self._dispatcher.answer, request, request_id, source)
         if kind is not None and not answer.wrote and (answer.status == 200 or kind in self._usual):
             self._usual[kind] = 0.8 * self._usual.get(kind, answer.seconds) + 0.2 * answer.seconds
         return answer

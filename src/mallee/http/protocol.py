@@ -21,6 +21,8 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
+from mallee.fabric.origin import Origin
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -66,15 +68,23 @@ class State(ServerState):
 
 
 _HEAD, _BODY, _WHOLE, _IDLE = range(4)
+VPC = "mallee.vpc"  # in the scope of a request that came from within a VPC: which
 
 
 class Connection(HttpToolsProtocol):
     def __init__(
-        self, config: Config, server_state: State, app_state: dict[str, Any], _loop: asyncio.AbstractEventLoop | None = None
+        self,
+        config: Config,
+        server_state: State,
+        app_state: dict[str, Any],
+        _loop: asyncio.AbstractEventLoop | None = None,
+        origin: Origin | None = None,
     ) -> None:
+        """``origin``: the guest's end of a connection that a node passes on."""
         super().__init__(config=config, server_state=server_state, app_state=app_state, _loop=_loop)
         self.state = server_state
         self.limits = server_state.limits
+        self.origin = origin
         self._phase = _HEAD
         self._until: float | None = None
         self._write_until: float | None = None
@@ -94,6 +104,8 @@ class Connection(HttpToolsProtocol):
             self._refusal = 503
             return
         super().connection_made(transport)
+        if self.origin is not None:
+            self.client = (self.origin.address, self.origin.port)
         self._until = self.loop.time() + self.limits.header_seconds
         if not self.state.sweeping:
             self.state.sweeping = True
@@ -156,6 +168,8 @@ class Connection(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
+        if self.origin is not None:
+            self.scope[VPC] = self.origin.vpc_id  # type: ignore[literal-required]
         self._phase = _HEAD
         self._head_bytes = 0
         self._until = self.loop.time() + self.limits.header_seconds

@@ -8,16 +8,21 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import socket
 import ssl
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from uvicorn.config import Config
 
+from mallee.fabric import origin
 from mallee.http.protocol import Connection, Limits, State
 
 BACKLOG = 1024
+HANDSHAKE = 10.0  # seconds for TLS to be agreed on
+ORIGIN = 5.0  # seconds for a node to say where a connection comes from
 
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every client that does not speak HTTP
 
@@ -66,7 +71,7 @@ class Listener:
         def connection() -> Connection:
             return Connection(self._config, self.state, {}, loop)
 
-        handshake = 10.0 if self._context is not None else None
+        handshake = HANDSHAKE if self._context is not None else None
         self._server = await loop.create_server(
             connection, sock=self._socket, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=handshake
         )
@@ -77,6 +82,9 @@ class Listener:
             self._socket.close()
             return
         self._server.close()
+        await self._drain(seconds)
+
+    async def _drain(self, seconds: float) -> None:
         for connection in list(self.state.connections):
             connection.shutdown()
         loop = asyncio.get_running_loop()
@@ -87,6 +95,97 @@ class Listener:
             task.cancel()
         for connection in list(self.state.connections):
             connection.transport.abort()
+
+
+class NodesListener(Listener):
+    """On a unix socket that only nodes open: they pass on the connections of guests, after a header that says from which VPC
+    and address each comes (``fabric/origin.py``)."""
+
+    def __init__(
+        self,
+        name: str,
+        app: Callable[..., Any],
+        path: Path,
+        limits: Limits | None = None,
+        context: ssl.SSLContext | None = None,
+    ) -> None:
+        super().__init__(name, app, listen_to_nodes(path), limits, context)
+        self._path = path
+        self._accepting: asyncio.Task[None] | None = None
+        self._greeting: set[asyncio.Task[None]] = set()
+
+    async def start(self) -> None:
+        self._config.load()
+        self._accepting = asyncio.create_task(self._accept())
+
+    async def stop(self, seconds: float = 30.0) -> None:
+        for task in (self._accepting, *self._greeting):
+            if task is not None:
+                task.cancel()
+        self._socket.close()
+        self._path.unlink(missing_ok=True)
+        await self._drain(seconds)
+
+    async def _accept(self) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                accepted, _ = await loop.sock_accept(self._socket)
+            except OSError:  # no descriptor is left: some will be
+                await asyncio.sleep(0.1)
+                continue
+            accepted.setblocking(False)
+            if len(self._greeting) >= self.state.limits.connections:
+                accepted.close()
+                continue
+            task = asyncio.create_task(self._greet(accepted))
+            self._greeting.add(task)
+            task.add_done_callback(self._greeting.discard)
+
+    async def _greet(self, accepted: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(ORIGIN):
+                head = await _exactly(accepted, origin.HEAD)
+                come = origin.decode(await _exactly(accepted, origin.remaining(head)))
+            handshake = HANDSHAKE if self._context is not None else None
+            await loop.connect_accepted_socket(
+                lambda: Connection(self._config, self.state, {}, loop, come),
+                accepted,
+                ssl=self._context,
+                ssl_handshake_timeout=handshake,
+            )
+        except BaseException as error:
+            accepted.close()
+            if not isinstance(error, OSError | TimeoutError | origin.BadOrigin | EOFError):
+                raise
+
+
+async def _exactly(accepted: socket.socket, count: int) -> bytes:
+    """So many bytes and none beyond: what follows is for whoever takes over."""
+    loop = asyncio.get_running_loop()
+    data = b""
+    while len(data) < count:
+        piece = await loop.sock_recv(accepted, count - len(data))
+        if not piece:
+            raise EOFError
+        data += piece
+    return data
+
+
+def listen_to_nodes(path: Path) -> socket.socket:
+    """A socket that only its owner and root can open; one that a former process left is replaced."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    former = os.umask(0o177)
+    try:
+        listening.bind(str(path))
+    finally:
+        os.umask(former)
+    listening.listen(BACKLOG)
+    listening.setblocking(False)
+    return listening
 
 
 def listen(host: str, port: int, setting: str) -> socket.socket:

@@ -25,6 +25,7 @@ from mallee.settings import Settings
 CA_DAYS = 3650
 DAYS = 397  # what clients accept at most
 RENEW_DAYS = 30
+IN_VPCS = "169.254.169.252"
 
 
 class CertificateError(Exception):
@@ -32,8 +33,9 @@ class CertificateError(Exception):
 
 
 def names(settings: Settings) -> list[str]:
-    """Host names and addresses under which the cloud is reached."""
-    wanted = ["localhost", "127.0.0.1", "::1", socket.gethostname(), *settings.tls_names]
+    """Host names and addresses under which the cloud is reached: from outside, and by guests within their VPCs."""
+    endpoints = f"{settings.region}.{settings.dns_suffix}"
+    wanted = ["localhost", "127.0.0.1", "::1", socket.gethostname(), f"*.{endpoints}", endpoints, IN_VPCS, *settings.tls_names]
     if settings.host not in ("0.0.0.0", "::"):
         wanted.append(settings.host)
     return list(dict.fromkeys(name for name in wanted if name))

@@ -51,7 +51,7 @@ def _of_call(call: Call) -> Values:
         "aws:CurrentTime": call.now,
         "aws:EpochTime": int(call.now.timestamp()),
         "aws:SecureTransport": call.secure,
-        "aws:SourceIp": call.source_ip or None,
+        **_of_source(call),
         "aws:UserAgent": call.user_agent or None,
         "aws:Referer": (call.header(b"referer") or b"").decode("latin-1") or None,
         "aws:RequestedRegion": call.region,
@@ -64,6 +64,14 @@ def _of_call(call: Call) -> Values:
     if principal.session is not None:
         values |= _of_session(principal.session, call)
     return values
+
+
+def _of_source(call: Call) -> Values:
+    """As through a VPC endpoint, a request from within a VPC has that VPC and its address there, and no ``aws:SourceIp``: the
+    same address is in many VPCs."""
+    if call.source_vpc:
+        return {"aws:SourceVpc": call.source_vpc, "aws:VpcSourceIp": call.source_ip}
+    return {"aws:SourceIp": call.source_ip or None}
 
 
 def _of_principal(principal: Principal) -> Values:

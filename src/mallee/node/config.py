@@ -23,3 +23,8 @@ class NodeConfig:
     mtu: int = 1500  # of every link between guests and machine, and what DHCP tells the guests
     partition: str = "aws"
     dns_suffix: str = "amazonaws.com"  # what the metadata service names as services/domain
+
+    @property
+    def run(self) -> Path:
+        """Where the cloud's sockets are."""
+        return self.home.parent / "run"

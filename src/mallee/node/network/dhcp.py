@@ -14,6 +14,7 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+from mallee.node.network.routers import API, METADATA
 from mallee.node.network.served import Place, Tallies, View
 
 LEASE = 3600
@@ -107,7 +108,8 @@ def _configuration(place: Place, mtu: int, given: bool) -> bytes:
     domain = place.network.domain.encode("ascii", "ignore")[:253]
     options += _option(15, domain) if domain else b""
     # a client that reads classless routes ignores the router option: the default route stands here as well
-    return options + _option(121, bytes([32, 169, 254, 169, 254]) + gateway + bytes([0]) + gateway)
+    routes = b"".join(bytes([32]) + socket.inet_aton(address) + gateway for address in (METADATA, API))
+    return options + _option(121, routes + bytes([0]) + gateway)
 
 
 def _option(code: int, value: bytes) -> bytes:

@@ -10,7 +10,8 @@ No base chain has the policy drop, which a chain has from before its rules are a
 Security groups are stateful as in AWS: a connection that was once allowed goes on when its rule is revoked. It ends when the port or
 the public address goes (see ``Netlink.forget_connections``).
 
-Counters, by name: a rule's own id; ``refused-in-``, ``refused-out-`` and ``spoofed-`` with a port's link name; ``no-public-address``.
+Counters, by name: a rule's own id; ``refused-in-``, ``refused-out-`` and ``spoofed-`` with a port's link name; ``no-public-address``;
+``forged``: what would have been taken for another guest by the metadata service or the API.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from collections.abc import Iterable
 
 from mallee.fabric.document import Group, Network, Port, Rule
 from mallee.node.network.namespaces import NetworkError, checked_id, port_link
-from mallee.node.network.routers import GATEWAY, INTERNET, METADATA, RESOLVER
+from mallee.node.network.routers import API, GATEWAY, INTERNET, METADATA, RESOLVER
 from mallee.node.network.ruleset import Chain, Ruleset, Set, Table
 
 TABLE = Table("inet", "vpc")
@@ -61,9 +62,10 @@ def _add_sets(table: Table, network: Network) -> None:
         "dhcp_rate": Set("type ifname; flags dynamic; size 65535;"),
         "dns_rate": Set("type ifname; flags dynamic; size 65535;"),
         "metadata_rate": Set("type ifname; flags dynamic; size 65535;"),
+        "api_rate": Set("type ifname; flags dynamic; size 65535;"),
         "tracked": Set("type ifname; flags dynamic; size 65535;"),
     }
-    table.counters = {"no-public-address": None, "untranslated": None, "invalid": None}
+    table.counters = {"no-public-address": None, "untranslated": None, "invalid": None, "forged": None}
 
 
 def _add_groups(table: Table, network: Network) -> None:
@@ -187,10 +189,15 @@ def _add_stages(table: Table, network: Network) -> None:
                 'iifname != "p-*" drop',
                 f"udp dport 67 add @dhcp_rate {{ iifname {over} 50/second burst 100 packets }} drop",
                 "udp dport 67 accept",
+                # who asks is told by the address, also of a port that may send from any
+                f"ip daddr {{ {METADATA}, {API} }} iifname . ether saddr . ip saddr != @senders counter name forged drop",
                 f"ip daddr {METADATA} tcp dport 80 add @metadata_rate {{ iifname {over} 200/second burst 400 packets }} drop",
                 f"ip daddr {METADATA} tcp dport 80 accept",
                 f"ip daddr {served} meta l4proto {{ tcp, udp }} th dport 53 add @dns_rate {{ iifname {over} 1024/second burst 1024 packets }} drop",
                 f"ip daddr {served} meta l4proto {{ tcp, udp }} th dport 53 accept",
+                f"ip daddr {API} tcp dport {{ 80, 443 }} add @api_rate {{ iifname {over} 200/second burst 400 packets }} drop",
+                f"ip daddr {API} tcp dport {{ 80, 443 }} iifname vmap @groups_out",
+                f"ip daddr {API} counter name iifname map @refused_out drop",
                 "icmp type echo-request accept",
                 "drop",
             ],

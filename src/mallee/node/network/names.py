@@ -26,7 +26,7 @@ from mallee.fabric.document import Network
 from mallee.node.config import NodeConfig
 from mallee.node.network.edge import RESOLVER_PORT, host_address
 from mallee.node.network.namespaces import Namespace, NetworkError, missing
-from mallee.node.network.routers import RESOLVER
+from mallee.node.network.routers import API, RESOLVER
 
 _NAME = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?(\.[A-Za-z0-9_]([A-Za-z0-9_-]*[A-Za-z0-9_])?)*\Z")
 _STATE = Path("/run/mallee")
@@ -233,9 +233,13 @@ class Names:
             self._host.ensure(options, None)
 
     def ensure(self, network: Network, namespace: Namespace) -> None:
+        """Every name of the region's endpoints (``ec2.local-1.mallee.internal``) leads to the cloud's API."""
+        endpoints = f"{self.config.region}.{self.config.dns_suffix}"
         resolver = self._vpcs.setdefault(network.id, Resolver(namespace, self._folder / network.id))
         options = [f"--listen-address={address}" for address in dict.fromkeys((network.dns, RESOLVER))]
         options += ["--no-resolv", f"--local=/{network.domain}/"]
+        if _NAME.match(endpoints):
+            options += [f"--local=/{endpoints}/", f"--address=/{endpoints}/{API}"]
         options += [f"--local=/{zone}/" for cidr in network.cidrs for zone in reverse_zones(cidr)]
         if self.config.egress == "nat":
             options.append(f"--server={host_address(self.config.tag)}#{RESOLVER_PORT}")

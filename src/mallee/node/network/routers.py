@@ -19,7 +19,7 @@ from mallee.node.network.edge import host_address, router_address
 from mallee.node.network.namespaces import Namespace, NetworkError, port_link, router_namespace, uplink_link
 from mallee.node.network.netlink import MAIN, UNREACHABLE, Address, Link, Neighbour, PolicyRule, Route
 
-METADATA, RESOLVER = "169.254.169.254", "169.254.169.253"
+METADATA, RESOLVER, API = "169.254.169.254", "169.254.169.253", "169.254.169.252"
 INTERNET = 1  # mark and number of the route table with a default route to the internet gateway
 GATEWAY = "igw"
 PORT_MAC = "02:00:00:00:00:01"
@@ -105,7 +105,7 @@ class Router:
     def _reconcile_addresses(self, network: Network, links: dict[str, Link]) -> None:
         netlink = self.namespace.netlink
         lo = links["lo"].index
-        served = {METADATA, RESOLVER, network.dns, *(subnet.gateway for subnet in network.subnets)}
+        served = {METADATA, RESOLVER, API, network.dns, *(subnet.gateway for subnet in network.subnets)}
         wanted = {Address(lo, ip, 32) for ip in served}
         wanted.add(Address(links[GATEWAY].index, router_address(network.vni), 32))
         actual = netlink.addresses()

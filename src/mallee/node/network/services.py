@@ -1,4 +1,5 @@
-"""What the agent itself answers in every router's namespace: DHCP and instance metadata, all in one thread.
+"""What the agent itself answers in every router's namespace: DHCP and instance metadata, all in one thread, and the way to
+the API in another.
 
 The sockets are the only thing of the data plane that ends with the agent; a new agent opens them again, and guests ask again.
 """
@@ -12,7 +13,7 @@ from pathlib import Path
 
 from mallee.fabric.document import Guest, Network
 from mallee.node.config import NodeConfig
-from mallee.node.network import dhcp, imds
+from mallee.node.network import api, dhcp, imds
 from mallee.node.network.credentials import Fetch, RoleCredentials
 from mallee.node.network.loop import READ, Loop
 from mallee.node.network.namespaces import Namespace, port_link
@@ -26,6 +27,7 @@ class Sockets:
     identity: int
     dhcp: dhcp.Responder
     metadata: imds.Server
+    door: api.Door
 
 
 class Services:
@@ -35,6 +37,8 @@ class Services:
         self.credentials = RoleCredentials(fetch)
         self.loop = Loop()
         self.loop.every_second(self._tick)
+        self.relays = Loop("mallee-api")  # much may go through it: nobody who asks for an address waits for that
+        self.relays.every_second(self._tick_relays)
         self.dhcp = Tallies()  # by port
         self.metadata = Tallies()  # by guest
         self._tokens: imds.Tokens | None = None
@@ -47,13 +51,13 @@ class Services:
             self.remove(network.id)
             sockets = None
         if sockets is None:
-            sockets = self._open(namespace)
+            sockets = self._open(network.id, namespace)
             self._vpcs[network.id] = sockets
         links = namespace.netlink.links()
         indexes = {port.id: links[name].index for port in network.ports if (name := port_link(port.id)) in links}
-        sockets.dhcp.view = sockets.metadata.view = View.of(network, guests, indexes)
+        sockets.dhcp.view = sockets.metadata.view = sockets.door.view = View.of(network, guests, indexes)
 
-    def _open(self, namespace: Namespace) -> Sockets:
+    def _open(self, vpc_id: str, namespace: Namespace) -> Sockets:
         if self._tokens is None:
             self._tokens = imds.Tokens(_key(self.config.home / "network" / "metadata.key"))
         with namespace.inside():
@@ -63,15 +67,24 @@ class Services:
             except OSError:
                 responder.close()
                 raise
+            try:
+                door = api.Door(self.config.run, self.relays, vpc_id)
+            except OSError:
+                responder.close()
+                server.socket.close()
+                raise
         self.loop.start()
+        self.relays.start()
+        self.relays.now(door.open)
         self.loop.now(lambda: self.loop.watch(responder.socket, READ, responder.readable))
         self.loop.now(lambda: self.loop.watch(server.socket, READ, server.acceptable))
-        return Sockets(namespace.identity(), responder, server)
+        return Sockets(namespace.identity(), responder, server, door)
 
     def remove(self, vpc_id: str) -> None:
         sockets = self._vpcs.pop(vpc_id, None)
         if sockets is not None:
             self.loop.now(lambda: self._close(sockets))
+            self.relays.now(sockets.door.close)
 
     def _close(self, sockets: Sockets) -> None:
         self.loop.forget(sockets.dhcp.socket)
@@ -88,10 +101,15 @@ class Services:
             sockets.metadata.tick()
         self.credentials.tick()
 
+    def _tick_relays(self) -> None:
+        for sockets in list(self._vpcs.values()):
+            sockets.door.tick()
+
     def stop(self) -> None:
         for vpc_id in list(self._vpcs):
             self.remove(vpc_id)
         self.loop.stop()
+        self.relays.stop()
         self.credentials.stop()
 
 
