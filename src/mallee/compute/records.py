@@ -71,6 +71,7 @@ Index("instances_by_profile", INSTANCES.c.profile_id)
 Index("instances_by_profile_association", INSTANCES.c.profile_association_id, unique=True)
 Index("instances_by_age", INSTANCES.c.account_id, INSTANCES.c.created_at)
 Index("instances_by_image", INSTANCES.c.image_id)
+Index("instances_by_state", INSTANCES.c.account_id, INSTANCES.c.state, INSTANCES.c.instance_type)
 
 LAUNCH_DATA = plain_table(
     "launch_data",
