@@ -26,7 +26,7 @@ def login(
     account: Annotated[str, typer.Argument(metavar="ACCOUNT", help="the account's alias or id")],
     user: Annotated[str, typer.Argument(metavar="USER", help="the user's name")],
     mfa: Annotated[str | None, typer.Option(help="what the user's MFA device shows; asked for when it is needed")] = None,
-    hours: Annotated[float, typer.Option(min=0.25, max=36, help="how long the credentials are good for")] = 12,
+    hours: Annotated[float, typer.Option(min=0.25, max=12, help="how long the credentials are good for")] = 12,
     stdin: Annotated[bool, typer.Option("--password-stdin", help="read the password from standard input")] = False,
     endpoint: Annotated[str | None, typer.Option(envvar="AWS_ENDPOINT_URL", help="the cloud's endpoint")] = None,
     region: Annotated[str | None, typer.Option(envvar="AWS_REGION", help="the cloud's region")] = None,

@@ -103,6 +103,6 @@ def get_account_summary(call: Call) -> dict[str, Any]:
         "AccountAccessKeysPresent": int(bool(keys.root_access_keys(tx, account_id))),
         "AccountPasswordPresent": int(passwords.login_profile(tx, account_id) is not None),
         "AccountSigningCertificatesPresent": int(bool(certificates.signing_certificates_of(tx, account_id, None))),
-        "GlobalEndpointTokenVersion": 1 if found is None else found.token_version,
+        "GlobalEndpointTokenVersion": (found and found.token_version) or 1,
     }
     return {"SummaryMap": summary}

@@ -22,7 +22,7 @@ accounts = resource_table(
     Column("created_at", Timestamp, nullable=False),
     Column("closed_at", Timestamp),
     Column("not_before", Timestamp),
-    Column("token_version", Integer, nullable=False, default=1),
+    Column("token_version", Integer),
     owned=False,
 )
 
@@ -38,7 +38,7 @@ class Account:
     created_at: datetime.datetime
     closed_at: datetime.datetime | None = None
     not_before: datetime.datetime | None = None
-    token_version: int = 1
+    token_version: int | None = None
 
     @property
     def status(self) -> str:

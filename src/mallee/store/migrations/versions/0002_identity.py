@@ -472,7 +472,7 @@ def upgrade() -> None:
     op.create_index(op.f('ix_sign_in_providers_account_id'), 'sign_in_providers', ['account_id'], unique=False)
     op.add_column('accounts', sa.Column('closed_at', types.Timestamp(), nullable=True))
     op.add_column('accounts', sa.Column('not_before', types.Timestamp(), nullable=True))
-    op.add_column('accounts', sa.Column('token_version', types.Integer(), nullable=False))
+    op.add_column('accounts', sa.Column('token_version', types.Integer(), nullable=True))
     op.add_column('instances', sa.Column('profile_association_id', sa.Text(), nullable=True))
     op.add_column('instances', sa.Column('profile_id', sa.Text(), nullable=True))
     op.add_column('instances', sa.Column('profile_arn', sa.Text(), nullable=True))
