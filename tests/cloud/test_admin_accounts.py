@@ -48,6 +48,17 @@ def test_the_same_request_makes_one_account(cloud: TestCloud) -> None:
     assert len(mallee.list_accounts()["Accounts"]) == 2
 
 
+
+def test_a_token_is_no_password(cloud: TestCloud) -> None:
+    """Whoever repeats another's request learns what was made, and not the root's key of it."""
+    mallee = cloud.client("mallee")
+    first = mallee.create_account(Name="Once", ClientToken="t1", CreateAccessKey=True)
+    other = people.user(cloud, "bob", "mallee:*").client("mallee")
+    again = other.create_account(Name="Once", ClientToken="t1", CreateAccessKey=True)
+    assert again["Account"]["AccountId"] == first["Account"]["AccountId"]
+    assert "AccessKey" not in again
+
+
 def test_ids_and_aliases_are_unique(cloud: TestCloud) -> None:
     mallee = cloud.client("mallee")
     mallee.create_account(Name="One", Alias="one", AccountId="000000000001")

@@ -166,7 +166,7 @@ def managed_sources(tx: Tx, arns: tuple[str, ...], account_id: str, partition: s
 
 
 def _is_aws(arn: str) -> bool:
-    return f"::{managed.OWNER}:policy/" in arn
+    return arn.split(":", 5)[4:5] == [managed.OWNER]  # a path may hold anything, colons too
 
 
 def _boundary(tx: Tx, arn: str | None, account_id: str, partition: str) -> Sources | None:

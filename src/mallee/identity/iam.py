@@ -20,6 +20,7 @@ from mallee.identity.records import tags as tag_records
 from mallee.identity.records import users as user_records
 from mallee.identity.records import uses
 from mallee.identity.records.names import Taken
+from mallee.identity.rules.context import fold
 from mallee.store import Constraint
 from mallee.wire.errors import AwsError
 
@@ -365,7 +366,7 @@ def read_tags(given: Sequence[Mapping[str, str]] | None) -> dict[str, str]:
     for tag in given or ():
         check_tag_key(tag["Key"])
         found[tag["Key"]] = tag["Value"]
-    if len({key.lower() for key in found}) != len(given or ()):
+    if len({fold(key) for key in found}) != len(given or ()):
         raise invalid_input("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
     return found
 
@@ -377,8 +378,8 @@ def check_tag_key(key: str) -> None:
 
 def tag(call: Call, resource_id: str, kind: str, wanted: Mapping[str, str]) -> None:
     """Adds tags to a thing or gives them new values. ``kind`` is the word in AWS's quota (``TagsPerUser``)."""
-    old = {key.lower() for key in tag_records.tags_of(call.tx, resource_id)}
-    if len(old | {key.lower() for key in wanted}) > MOST_TAGS:
+    old = {fold(key) for key in tag_records.tags_of(call.tx, resource_id)}
+    if len(old | {fold(key) for key in wanted}) > MOST_TAGS:
         raise limit(f"TagsPer{kind}", MOST_TAGS)
     tag_records.set_tags(call.tx, call.account_id, resource_id, dict(wanted))
 
@@ -392,5 +393,5 @@ def untag(call: Call, resource_id: str, keys: Sequence[str]) -> None:
 
 def list_tags(call: Call, resource_id: str) -> dict[str, Any]:
     """The answer of all List…Tags operations."""
-    tags = sorted(tag_records.tags_of(call.tx, resource_id).items(), key=lambda item: item[0].lower())
-    return page(call, tags, lambda item: item[0].lower(), "Tags", lambda item: {"Key": item[0], "Value": item[1]})
+    tags = sorted(tag_records.tags_of(call.tx, resource_id).items(), key=lambda item: fold(item[0]))
+    return page(call, tags, lambda item: fold(item[0]), "Tags", lambda item: {"Key": item[0], "Value": item[1]})

@@ -15,6 +15,7 @@ from typing import Any, Final
 from mallee.identity import managed, mfa, sessions
 from mallee.identity.call import Call, Session
 from mallee.identity.records import accounts, policies, roles
+from mallee.identity.rules.context import fold
 from mallee.identity.rules.policy import Kind, Malformed, compile_policy
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
@@ -155,9 +156,9 @@ def checked_tags(given: Iterable[tuple[str, str]]) -> dict[str, str]:
             raise invalid("Tag keys beginning with 'aws:' are reserved for system use.")
         if not 1 <= len(key) <= 128 or len(value) > 256 or not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(value):
             raise invalid("A session tag has a key of 1 to 128 characters and a value of at most 256.")
-        if key.lower() in seen:
+        if fold(key) in seen:
             raise invalid("Duplicate tag keys found. Please note that Tag keys are case insensitive.")
-        seen.add(key.lower())
+        seen.add(fold(key))
         found[key] = value
     if len(found) > MOST_TAGS:
         raise invalid(f"The number of session tags exceeds the limit of {MOST_TAGS}.")
@@ -165,14 +166,14 @@ def checked_tags(given: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def with_transitive(asked: Mapping[str, str], transitive: Sequence[str], handed: Mapping[str, str]) -> Tags:
-    keys = {key.lower(): key for key in asked}
+    keys = {fold(key): key for key in asked}
     for key in transitive:
-        if key.lower() not in keys:
+        if fold(key) not in keys:
             raise invalid("The specified transitive tag key must be included in the requested tags.")
     for key in handed:
-        if key.lower() in keys:
+        if fold(key) in keys:
             raise invalid("One of the specified session tag keys is the key of a tag that is inherited from the calling session.")
-    own = dict.fromkeys(keys[key.lower()] for key in transitive)
+    own = dict.fromkeys(keys[fold(key)] for key in transitive)
     return Tags(asked, handed, (*handed, *own))
 
 

@@ -7,11 +7,10 @@ What the user made (instances, buckets) belongs to the account and stays for its
 from __future__ import annotations
 
 from mallee.identity import grants, keys
-from mallee.identity.records import users
+from mallee.identity.records import mfa, users, uses
 from mallee.identity.records.certificates import signing_certificates
-from mallee.identity.records.keys import access_keys, ssh_public_keys
-from mallee.identity.records.mfa import mfa_devices
-from mallee.identity.records.passwords import login_profiles
+from mallee.identity.records.keys import access_keys, access_keys_of, ssh_public_keys
+from mallee.identity.records.passwords import login_profiles, sign_ins
 from mallee.identity.records.policies import attachments, inline_policies
 from mallee.identity.records.tags import remove_tags
 from mallee.store import Tx
@@ -20,11 +19,17 @@ from mallee.store import Tx
 def remove_user(tx: Tx, user: users.User) -> None:
     tx.remove_all(users.members, users.members.c.user_id == user.id)
     _forget_holder(tx, user.id)
-    tx.remove_all(access_keys, access_keys.c.user_id == user.id)
+    uses.forget_holder(tx, user.id)
+    for key in access_keys_of(tx, user.account_id, user.id):
+        uses.forget_key(tx, key.id)
+        tx.remove(access_keys, key.id)
     tx.remove_all(login_profiles, login_profiles.c.user_id == user.id)
+    tx.remove(sign_ins, user.id)
     tx.remove_all(signing_certificates, signing_certificates.c.user_id == user.id)
     tx.remove_all(ssh_public_keys, ssh_public_keys.c.user_id == user.id)
-    tx.remove_all(mfa_devices, mfa_devices.c.holder_id == user.id)
+    for device in mfa.mfa_devices_of(tx, user.id):
+        remove_tags(tx, device.serial)
+        mfa.remove_mfa_device(tx, device.serial)
     tx.remove(users.users, user.id)
     keys.forget_after(tx)
 

@@ -25,6 +25,7 @@ from typing import Any, Final
 from mallee.identity import records
 from mallee.identity.call import Principal, Session
 from mallee.identity.records import accounts, roles, tags
+from mallee.identity.rules.context import fold
 from mallee.identity.vault import Vault, VaultError
 from mallee.store import Tx
 
@@ -293,6 +294,6 @@ def federated_arn(partition: str, session: Session) -> str:
 
 
 def overlaid(own: Mapping[str, str], over: Mapping[str, str]) -> dict[str, str]:
-    """Tags with others over them: keys are the same whatever their case."""
-    hidden = {key.lower() for key in over}
-    return {key: value for key, value in own.items() if key.lower() not in hidden} | dict(over)
+    """Tags with others over them: keys are the same whatever their case, as policies compare them (``fold``)."""
+    hidden = {fold(key) for key in over}
+    return {key: value for key, value in own.items() if fold(key) not in hidden} | dict(over)

@@ -42,7 +42,7 @@ def create_account(call: Call) -> dict[str, Any]:
     except Taken as taken:
         raise _exists(taken) from None
     answer: dict[str, Any] = {"Account": _account(call, made)}
-    saved = {"account": made.id, "key": None}
+    saved = {"account": made.id, "key": None, "for": call.principal.user_id}
     if given.get("CreateAccessKey"):
         pair = setup.create_access_key(tx, call.vault, made.id)
         saved["key"] = pair.access_key_id
@@ -172,9 +172,11 @@ def _remembered(call: Call, token: str | None) -> Any:
 
 
 def _made_before(call: Call, saved: dict[str, Any]) -> dict[str, Any]:
-    """The answer to a repeated request: the account as it is now, and the key if it is still there."""
+    """The answer to a repeated request: the account as it is now, and the key if it is still there. Its secret is told again only
+    to whom it was told before: a token is no password."""
     answer = _as_it_is_now(call, saved["account"])
-    key = records.access_key(call.tx.everyone(), saved["key"]) if saved["key"] else None
+    mine = saved["key"] and saved.get("for") == call.principal.user_id
+    key = records.access_key(call.tx.everyone(), saved["key"]) if mine else None
     if key is not None:
         secret = call.vault.open(key.id, key.secret)
         answer["AccessKey"] = _key(key.account_id, None, key.id, key.created_at) | {"SecretAccessKey": secret}
