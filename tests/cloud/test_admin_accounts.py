@@ -53,7 +53,7 @@ def test_a_token_is_no_password(cloud: TestCloud) -> None:
     """Whoever repeats another's request learns what was made, and not the root's key of it."""
     mallee = cloud.client("mallee")
     first = mallee.create_account(Name="Once", ClientToken="t1", CreateAccessKey=True)
-    other = people.user(cloud, "bob", "mallee:*").client("mallee")
+    other = user(cloud, "bob", "mallee:*").client("mallee")
     again = other.create_account(Name="Once", ClientToken="t1", CreateAccessKey=True)
     assert again["Account"]["AccountId"] == first["Account"]["AccountId"]
     assert "AccessKey" not in again
