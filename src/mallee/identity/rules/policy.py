@@ -71,6 +71,13 @@ class Statement:
         """``action`` in small letters."""
         return self._actions(action) is not self._not_action
 
+    def concerns(self, service: str) -> bool:
+        """Whether it speaks of any action of a service, which is given by its prefix."""
+        whole = ("*", "*:*", f"{service}:*")
+        if self._not_action:
+            return not any(action in whole for action in self._clause.actions)
+        return any(action in whole or action.partition(":")[0] == service for action in self._clause.actions)
+
     def applies(self, resource: str, context: Context) -> bool:
         """Whether it speaks of the resource and its conditions hold."""
         if not self._resource(resource, context):
