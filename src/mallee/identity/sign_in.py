@@ -1,25 +1,28 @@
 """Signing in: temporary credentials for what people know or are given, a password (kept here or in the directory), a code of their
 MFA device, a token of an identity provider.
 
-Two parts, as always where something is slow: ``prove`` compares, asks the directory, checks the token, with a reading
-transaction; ``complete`` counts, judges and issues, in the one that writes. Nothing in a refusal tells whether there is such an
+Two parts, as always where something is slow: ``prove`` compares, asks the directory, checks the token, without a
+transaction; ``complete`` counts, judges and issues, in one that writes. Nothing in a refusal tells whether there is such an
 account or user, or which part was wrong; guesses are slowed down for names that exist and names that don't alike.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from mallee.identity import mfa, passwords, sessions
-from mallee.identity.call import Call, Kept, Session
+from mallee.identity.call import Call, Kept, Outside, Session
 from mallee.identity.directory.configuration import Configuration, DirectoryError
 from mallee.identity.directory.synchronisation import configuration_of
+from mallee.identity.federation import web_identity
 from mallee.identity.passwords import Hash, Outcome
 from mallee.identity.records import accounts, attempts, directories, users
 from mallee.identity.records import passwords as password_records
 from mallee.identity.records.mfa import mfa_devices_of
 from mallee.identity.records.names import folded
+from mallee.identity.records.sign_in import sign_in_provider, sign_in_providers_of
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
@@ -45,9 +48,10 @@ class ByDirectory:
 
 @dataclass(frozen=True, slots=True)
 class ByToken:
-    """The token is good and names the user."""
+    """The token is good, and ``name`` is what the claim says that names the user; empty if it says nothing."""
 
     provider_arn: str
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,20 +66,20 @@ def failed() -> AwsError:
     return AwsError("SignInFailedException", "The account, user name, password or token is not right.", status=400)
 
 
-def prove(call: Call) -> Proof:
-    """The slow part. Raises only what tells nobody anything."""
+def prove(call: Call) -> Outside:
+    """The slow part, which holds no transaction. Raises only what tells nobody anything."""
     given, tx = call.input, call.tx.everyone()
     account = _account(tx, given["Account"])
     if "WebIdentityToken" in given:
-        return _token(call, tx, account)
+        return _token(call, account, given["WebIdentityToken"])
     name, password = given.get("UserName"), given.get("Password")
     if not name or not password:
         raise AwsError("ValidationException", "Give UserName and Password, or a WebIdentityToken.", status=400)
     user = users.user_by_name(tx, account.id, name) if account is not None else None
     person = directories.person(tx, user.id) if user is not None else None
     if user is not None and person is not None and password_records.login_profile(tx, user.id) is None:
-        return Proof(user, _directory(call, tx, user, person, password))
-    return Proof(user, _password(call, tx, account, user, name, password))
+        return _directory(call, tx, user, person, password)
+    return _password(call, tx, account, user, name, password)
 
 
 def complete(call: Call, proof: Proof) -> dict[str, Any]:
@@ -83,6 +87,8 @@ def complete(call: Call, proof: Proof) -> dict[str, Any]:
     tx = call.tx.everyone()
     _settle(call, tx, proof)
     user = proof.user
+    if isinstance(proof.way, ByToken):
+        user = _named_by_token(call, tx, proof.way)
     if user is None or users.user(tx, user.id) != user:
         raise failed()
     mfa_at = None
@@ -106,6 +112,15 @@ def complete(call: Call, proof: Proof) -> dict[str, Any]:
     }
 
 
+def _named_by_token(call: Call, tx: Tx, way: ByToken) -> users.User | None:
+    account = _account(tx, call.input["Account"])
+    if account is None or not way.name or sign_in_provider(tx.of(account.id), account.id, way.provider_arn) is None:
+        return None
+    user = users.user_by_name(tx, account.id, way.name)
+    told = call.input.get("UserName")
+    return user if user is not None and told in (None, user.name) else None
+
+
 def _account(tx: Tx, told: str) -> accounts.Account | None:
     found = accounts.account(tx, told) if told.isdigit() and len(told) == 12 else accounts.account_by_alias(tx, told)
     return found if found is not None and found.status == accounts.OPEN else None
@@ -116,31 +131,39 @@ def _account(tx: Tx, told: str) -> accounts.Account | None:
 
 def _password(
     call: Call, tx: Tx, account: accounts.Account | None, user: users.User | None, name: str, password: str
-) -> ByPassword:
+) -> Outside:
     """Without an account or user it takes as long and counts as much."""
     account_id = account.id if account is not None else call.input["Account"][:64]
     made = passwords.attempt(tx, call.vault, account_id, name)
-    try:
-        if not passwords.matches(made, password):
-            return ByPassword(made, False)
-        new = call.input.get("NewPassword")
-        if new is None or user is None or account is None:
-            return ByPassword(made, True)
-        policy = password_records.password_policy(tx, account_id)
-        names = tuple(each for each in (account.id, account.alias, account.name, user.name) if each)
-        problem, hashes = passwords.replacement(policy, made, new, names)
-        return ByPassword(made, True, problem, hashes)
-    except passwords.Busy:
-        raise AwsError("ThrottlingException", "Too many people sign in right now. Try again.", status=400) from None
+    policy = password_records.password_policy(tx, account_id)
+    names = tuple(each for each in (account_id, account and account.alias, account and account.name, name) if each)
+    new = call.input.get("NewPassword")
+
+    def compare() -> Proof:
+        try:
+            if not passwords.matches(made, password):
+                return Proof(user, ByPassword(made, False))
+            if new is None:
+                return Proof(user, ByPassword(made, True))
+            return Proof(user, ByPassword(made, True, *passwords.replacement(policy, made, new, names)))
+        except passwords.Busy:
+            raise AwsError("ThrottlingException", "Too many people sign in right now. Try again.", status=400) from None
+
+    return Outside(compare)
 
 
-def _directory(call: Call, tx: Tx, user: users.User, person: directories.DirectoryPerson, password: str) -> ByDirectory:
+def _directory(call: Call, tx: Tx, user: users.User, person: directories.DirectoryPerson, password: str) -> Outside:
     before = attempts.attempts_of(tx, f"directory/{user.account_id}/{folded(user.name)}")
     assert call.tools is not None
     configuration = configuration_of(tx, call.tools)
-    if before.blocked(call.now) or configuration is None or not configuration.sync.enabled:
-        return ByDirectory(before, True, False)
-    return ByDirectory(before, False, _bind(configuration, person.dn, user.name, password))
+    blocked = before.blocked(call.now)
+
+    def bind() -> Proof:
+        if blocked or configuration is None or not configuration.sync.enabled:
+            return Proof(user, ByDirectory(before, True, False))
+        return Proof(user, ByDirectory(before, False, _bind(configuration, person.dn, user.name, password)))
+
+    return Outside(bind)
 
 
 def _bind(configuration: Configuration, dn: str, name: str, password: str) -> bool:
@@ -187,5 +210,31 @@ def _settle_password(call: Call, tx: Tx, user: users.User | None, way: ByPasswor
 # ----------------------------------------------------------------------------------------------------------------- a token
 
 
-def _token(call: Call, tx: Tx, account: accounts.Account | None) -> Proof:
-    raise failed()
+def _token(call: Call, account: accounts.Account | None, token: str) -> Outside:
+    """Whoever a provider names that the account lets its users sign in by. Which part was wrong is not told here either."""
+    if account is None:
+        raise failed()
+    allowed = {each.provider_arn: each.claim for each in sign_in_providers_of(call.tx.of(account.id), account.id)}
+    try:
+        check = web_identity.checker(call, account.id, token)
+    except AwsError:
+        raise failed() from None
+
+    def verify() -> Proof:
+        provider, claims = check()
+        claim = allowed.get(provider.arn)
+        name = claims.all.get(claim) if claim is not None else None
+        return Proof(None, ByToken(provider.arn, name if isinstance(name, str) else ""))
+
+    return Outside(lambda: _quietly(verify))
+
+
+def _quietly(verify: Callable[[], Proof]) -> Proof:
+    try:
+        return verify()
+    except AwsError as error:
+        if error.code == "IDPCommunicationError":
+            raise AwsError(
+                "DirectoryUnavailableException", "The identity provider does not answer. Try again later.", status=400
+            ) from None
+        raise failed() from None

@@ -10,7 +10,6 @@ from __future__ import annotations
 import base64
 import datetime
 import hashlib
-import ipaddress
 import re
 from collections.abc import Mapping
 from typing import Any
@@ -18,9 +17,7 @@ from typing import Any
 from mallee.identity import context, grants, issuing, sessions
 from mallee.identity.access import Access
 from mallee.identity.call import Call, Outside, Session, prepared_by, writes
-from mallee.identity.federation import oidc, saml
-from mallee.identity.federation.fetching import Policy, Unreachable, Unusable
-from mallee.identity.federation.jwks import Issuer
+from mallee.identity.federation import oidc, saml, web_identity
 from mallee.identity.records import assertions, providers, roles
 from mallee.identity.rules import principals
 from mallee.identity.rules.context import Context
@@ -52,34 +49,10 @@ def _account_of(arn: str) -> str:
 
 def _check_token(call: Call) -> Outside:
     """The provider that the token names, in the role's account."""
-    token, account_id = call.input["WebIdentityToken"], _account_of(call.input["RoleArn"])
+    account_id = _account_of(call.input["RoleArn"])
     if call.input.get("ProviderId") is not None:
         raise issuing.invalid("ProviderId is for providers of OAuth 2.0, which are not supported: give an OpenID Connect token.")
-    issuer, kid = oidc.claimed_issuer(token)
-    url = issuer.removeprefix("https://")
-    provider = providers.oidc_provider_by_url(call.tx.of(account_id), account_id, url) if account_id and url != issuer else None
-    if provider is None:
-        raise oidc.invalid(f"No OpenIDConnect provider found in your account for {issuer}")
-    assert call.tools is not None
-    issuers, now = call.tools.issuers, call.now
-    networks = tuple(ipaddress.ip_network(each) for each in call.settings.federation_networks)
-    asked = Issuer(account_id, issuer, Policy(networks, provider.thumbprints))
-
-    def check() -> tuple[providers.OidcProvider, oidc.Claims]:
-        try:
-            keys = issuers.keys(asked, kid)
-        except Unreachable:
-            raise AwsError(
-                "IDPCommunicationError", "The identity provider could not be reached: try again.", status=400
-            ) from None
-        except Unusable:
-            raise oidc.invalid(
-                "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity "
-                "documentation for requirements"
-            ) from None
-        return provider, oidc.verify(token, keys, issuer, provider.client_ids, now)
-
-    return Outside(check)
+    return Outside(web_identity.checker(call, account_id, call.input["WebIdentityToken"]))
 
 
 @writes
