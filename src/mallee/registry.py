@@ -12,7 +12,7 @@ A domain takes part by its shape alone. Of a package in ``DOMAINS``:
 * ``setup.py`` may have ``new_account(tx, account_id, settings)``, called in the transaction that makes an account, and
   ``new_cloud(tx, settings)``, called at every start of the cloud and therefore idempotent.
 
-``python -m mallee.registry --coverage`` writes docs/coverage.md.
+``python -m mallee.registry --coverage`` writes docs/coverage.md, ``--access`` docs/access-matrix.md.
 """
 
 from __future__ import annotations
@@ -230,15 +230,34 @@ def coverage() -> str:
     )
 
 
+def access_matrix() -> str:
+    """docs/access-matrix.md: one row per operation that works, one column per usual policy."""
+    from mallee.identity import matrix
+    from mallee.identity.tools import Tools
+    from mallee.identity.vault import Vault
+
+    registry = Registry()
+    return matrix.page(registry.handlers(), Tools(Vault(bytes(32)), quotas=registry.quotas()))
+
+
+PAGES = {"coverage": coverage, "access": access_matrix}
+FILES = {"coverage": "docs/coverage.md", "access": "docs/access-matrix.md"}
+
+
 def main() -> None:
     import argparse
     from pathlib import Path
 
-    parser = argparse.ArgumentParser(prog="python -m mallee.registry")
-    parser.add_argument("--coverage", nargs="?", const="docs/coverage.md", metavar="FILE", required=True)
-    target = Path(parser.parse_args().coverage)
-    target.write_text(coverage(), encoding="utf-8")
-    print(f"{target} written")
+    parser = argparse.ArgumentParser(prog="python -m mallee.registry", description="Writes pages that follow from the registry.")
+    for name, file in FILES.items():
+        parser.add_argument(f"--{name}", nargs="?", const=file, metavar="FILE", help=file)
+    given = vars(parser.parse_args())
+    if not any(given.values()):
+        parser.error(f"one of {', '.join(f'--{name}' for name in FILES)} is needed")
+    for name, file in given.items():
+        if file is not None:
+            Path(file).write_text(PAGES[name](), encoding="utf-8")
+            print(f"{file} written")
 
 
 if __name__ == "__main__":
