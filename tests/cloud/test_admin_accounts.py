@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -132,6 +133,34 @@ def test_a_closed_account_does_nothing_and_keeps_what_it_has(cloud: TestCloud) -
     assert [each["GroupId"] for each in named] == [group]
     with refused("InvalidClientTokenId", 403):  # what was issued before it was closed stays void
         _with(cloud, session).get_caller_identity()
+
+
+def test_nobody_enters_a_closed_account(cloud: TestCloud) -> None:
+    account, other = made(cloud, "Closed", Alias="closed"), made(cloud, "Other")
+    iam = account.client("iam")
+    trust = {"Effect": "Allow", "Principal": {"AWS": other.id}, "Action": "sts:AssumeRole"}
+    document = json.dumps({"Version": "2012-10-17", "Statement": [trust]})
+    role = iam.create_role(RoleName="guest", AssumeRolePolicyDocument=document)["Role"]["Arn"]
+    iam.create_user(UserName="alice")
+    iam.create_login_profile(UserName="alice", Password="Correct horse 1!")
+    guest = user(cloud, "bob", "sts:AssumeRole", account=other)
+    session = guest.client("sts").assume_role(RoleArn=role, RoleSessionName="visit")["Credentials"]
+    assert sign_in(cloud, "closed", "alice", "Correct horse 1!")["AccountId"] == account.id
+    cloud.client("mallee").close_account(AccountId=account.id)
+    with refused("InvalidClientTokenId", 403):
+        _with(cloud, session).get_caller_identity()
+    with refused("AccessDenied", 403):
+        guest.client("sts").assume_role(RoleArn=role, RoleSessionName="visit")
+    with refused("SignInFailedException"):
+        sign_in(cloud, "closed", "alice", "Correct horse 1!")
+    cloud.clock.advance(1)
+    cloud.client("mallee").reopen_account(AccountId=account.id)
+    guest.client("sts").assume_role(RoleArn=role, RoleSessionName="visit")
+    sign_in(cloud, "closed", "alice", "Correct horse 1!")
+
+
+def sign_in(cloud: TestCloud, account: str, name: str, password: str) -> dict[str, Any]:
+    return dict(cloud.client("mallee").sign_in(Account=account, UserName=name, Password=password))
 
 
 def test_the_account_that_set_the_cloud_up_stays(cloud: TestCloud) -> None:

@@ -92,7 +92,7 @@ def has_open_request(tx: Tx, account_id: str, service: str, code: str) -> bool:
 
 
 def add_request(tx: Tx, account_id: str, service: str, code: str, desired: float, requester: str) -> QuotaRequest:
-    made = QuotaRequest(secrets.token_hex(20), account_id, service, code, desired, PENDING, requester, tx.now, tx.now, None, None)
+    made = QuotaRequest(secrets.token_hex(8), account_id, service, code, desired, PENDING, requester, tx.now, tx.now, None, None)
     tx.insert(
         quota_requests, id=made.id, account_id=account_id, service=service, code=code, desired=desired, status=PENDING,
         requester=requester, created_at=tx.now, updated_at=tx.now,

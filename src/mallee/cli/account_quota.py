@@ -69,7 +69,6 @@ def requests(
         "request": "RequestId",
         "account": "AccountId",
         "quota": "Quota",
-        "name": "QuotaName",
         "wanted": "DesiredValue",
         "now": "CurrentValue",
         "status": "Status",

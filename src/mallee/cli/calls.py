@@ -17,6 +17,8 @@ from mallee.cli import home
 from mallee.cli.home import Sorry
 from mallee.settings import Settings
 
+_WIDE = 240
+
 AsJson = Annotated[bool, typer.Option("--json", help="JSON instead of a table")]
 AccountName = Annotated[str, typer.Argument(metavar="ACCOUNT", help="an account's id or alias")]
 
@@ -120,7 +122,10 @@ def show(items: Sequence[Mapping[str, Any]], columns: Mapping[str, str], as_json
         table.add_column(heading, no_wrap=number == 0)
     for item in items:
         table.add_row(*(plain(item.get(member)) for member in columns.values()))
-    Progress().console.print(table, markup=False) if items else print("none")
+    console = Progress().console
+    if not console.is_terminal:
+        console.width = _WIDE  # for programs: one line per row
+    console.print(table, markup=False) if items else print("none")
 
 
 def show_one(item: Mapping[str, Any], as_json: bool) -> None:
