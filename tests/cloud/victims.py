@@ -113,7 +113,7 @@ def _principals(cloud: TestCloud, victim: Victim) -> None:
     iam.create_service_linked_role(AWSServiceName="autoscaling.amazonaws.com")
     gone = iam.delete_service_linked_role(RoleName="AWSServiceRoleForAutoScaling")
     found["deletion-task"] = gone["DeletionTaskId"]
-    found["last-accessed-job"] = "12345678-1234-4123-a123-123456789012"  # TEMP
+    found["last-accessed-job"] = iam.generate_service_last_accessed_details(Arn=found["user-arn"])["JobId"]
     victim.usual |= {
         "AssumeRolePolicyDocument": TRUST, "PolicyDocument": POLICY, "iam.Tags": [{"Key": "k", "Value": "v"}], "TagKeys": ["k"],
         "iam.UserName": "intruders-user", "iam.GroupName": "intruders-group", "iam.RoleName": "intruders-role",

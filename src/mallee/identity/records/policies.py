@@ -7,9 +7,8 @@ an attachment names a policy by its ARN, whosever it is. A document is stored as
 from __future__ import annotations
 
 import datetime
-from collections.abc import Collection, Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
-from typing import TypeVar
 
 from sqlalchemy import Column, Index, and_, bindparam, func, select
 
@@ -118,16 +117,6 @@ _POLICIES = listing(policies)
 _INLINE = select(inline_policies).where(
     inline_policies.c.holder_id == bindparam("holder_id"), inline_policies.c.name == bindparam("name")
 )
-_INLINE_OF_ALL = (
-    select(inline_policies)
-    .where(inline_policies.c.holder_id.in_(bindparam("holder_ids", expanding=True)))
-    .order_by(inline_policies.c.name)
-)
-_ATTACHED_TO_ALL = (
-    select(attachments)
-    .where(attachments.c.holder_id.in_(bindparam("holder_ids", expanding=True)))
-    .order_by(attachments.c.attached_at, attachments.c.policy_arn)
-)
 _HOLDERS_OF = (
     select(attachments.c.holder_id)
     .where(attachments.c.account_id == bindparam("account_id"), attachments.c.policy_arn == bindparam("policy_arn"))
@@ -200,16 +189,6 @@ def inline_of(tx: Tx, holder_id: str) -> list[InlinePolicy]:
 def attached_to(tx: Tx, holder_id: str) -> list[Attachment]:
     """In the order of their attachment."""
     return read_all(Attachment, tx.all(_ATTACHED_TO, holder_id=holder_id))
-
-
-def inline_of_all(tx: Tx, holder_ids: Iterable[str]) -> dict[str, list[InlinePolicy]]:
-    """The same of many holders at once, by their ids; those without any are left out."""
-    return _by_holder(read_all(InlinePolicy, tx.all(_INLINE_OF_ALL, holder_ids=list(holder_ids))))
-
-
-def attached_to_all(tx: Tx, holder_ids: Iterable[str]) -> dict[str, list[Attachment]]:
-    """As ``inline_of_all``."""
-    return _by_holder(read_all(Attachment, tx.all(_ATTACHED_TO_ALL, holder_ids=list(holder_ids))))
 
 
 def holders_of(tx: Tx, account_id: str, policy_arn: str) -> list[str]:
@@ -297,13 +276,3 @@ def attach(tx: Tx, account_id: str, holder_id: str, policy_arn: str) -> bool:
 
 def detach(tx: Tx, holder_id: str, policy_arn: str) -> bool:
     return tx.remove(attachments, {"holder_id": holder_id, "policy_arn": policy_arn})
-
-
-_Held = TypeVar("_Held", InlinePolicy, Attachment)
-
-
-def _by_holder(found: Iterable[_Held]) -> dict[str, list[_Held]]:
-    held: dict[str, list[_Held]] = {}
-    for each in found:
-        held.setdefault(each.holder_id, []).append(each)
-    return held
