@@ -30,6 +30,7 @@ SCRIPTS = {
     "etc/mallee/halt": "halt.sh",
     "etc/mallee/user-data": "user-data.sh",
     "etc/acpi/PWRF/00000080": "power-button.sh",
+    "usr/bin/aws-query": "aws-query.sh",
     "usr/bin/sudo": "sudo.sh",
 }
 TEXTS = {
