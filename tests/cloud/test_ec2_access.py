@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from botocore.exceptions import ClientError
 
+from mallee.http.protocol import VPC
 from mallee.registry import Registry
 from tests.cloud import people
 from tests.cloud.harness import ADMIN, Account, TestCloud, refused
@@ -265,6 +266,34 @@ def test_tags_at_a_launch_need_create_tags(cloud: TestCloud) -> None:
     for other in ({}, {"TagSpecifications": tags("instance", team="blue")}, {"TagSpecifications": tags("volume", team="red")}):
         with refused(DENIED):
             launch(only_red, cloud, **other)
+
+
+def test_where_a_call_comes_from(sqlite_cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From within a VPC there are its id and the address in it, told by the node; from outside an address, and nothing that a
+    header says."""
+    cloud, vpc = sqlite_cloud, "vpc-0123456789abcdef0"
+    within = person(cloud, allow("ec2:*", StringEquals={"aws:SourceVpc": vpc}, IpAddress={"aws:VpcSourceIp": "172.31.0.0/16"}))
+    outside = person(cloud, allow("ec2:*", IpAddress={"aws:SourceIp": "192.0.2.0/24"}))
+    unless = person(cloud, allow("ec2:*"), deny("ec2:*", StringNotEquals={"aws:SourceVpc": vpc}))
+    outside.describe_vpcs()
+    for client in (within, unless):
+        for name in ("X-Forwarded-For", "Forwarded", "X-Amz-Source-Vpc", "mallee.vpc"):
+            header = lambda request, name=name, **_: request.headers.add_header(name, vpc)  # noqa: E731
+            client.meta.events.register("before-sign", header)
+            with refused(DENIED):
+                client.describe_vpcs()
+            client.meta.events.unregister("before-sign", header)
+    serve = cloud.cloud.api.__call__
+
+    async def inside(scope: Any, receive: Any, send: Any) -> None:
+        await serve({**scope, VPC: vpc, "client": ("172.31.0.9", 40000)}, receive, send)
+
+    monkeypatch.setattr(cloud.cloud, "api", inside)
+    within.describe_vpcs()
+    unless.describe_vpcs()
+    with refused(DENIED):
+        outside.describe_vpcs()
+    monkeypatch.undo()
 
 
 def test_a_dry_run_asks_the_policies(sqlite_cloud: TestCloud) -> None:
