@@ -255,3 +255,37 @@ def test_roles_of_services_are_theirs_to_change(sqlite_cloud: TestCloud) -> None
     ):
         with refused("UnmodifiableEntity", 400):
             call(RoleName=name, **given)
+
+
+def test_two_at_once(cloud: TestCloud) -> None:
+    """The same change twice at a time, a policy attached while it is deleted, and one place that two want."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    iam = cloud.client("iam")
+    arns = [iam.create_policy(PolicyName=f"p{n}", PolicyDocument=READ)["Policy"]["Arn"] for n in range(12)]
+    named = holder(iam, "User")
+
+    def tried(call: Any, **given: Any) -> str:
+        try:
+            call(**given)
+        except iam.exceptions.ClientError as error:
+            return str(error.response["Error"]["Code"])
+        return ""
+
+    with ThreadPoolExecutor(6) as pool:
+        same = [pool.submit(tried, iam.attach_user_policy, **named, PolicyArn=arns[0]) for _ in range(6)]
+        assert [each.result() for each in same] == [""] * 6
+        puts = [pool.submit(tried, iam.put_user_policy, **named, PolicyName="p", PolicyDocument=READ) for _ in range(6)]
+        assert [each.result() for each in puts] == [""] * 6
+        made = [pool.submit(tried, iam.create_policy, PolicyName="new", PolicyDocument=READ) for _ in range(6)]
+        assert sorted(each.result() for each in made) == ["", *["EntityAlreadyExists"] * 5]
+        for arn in arns[1:4]:
+            attach = pool.submit(tried, iam.attach_user_policy, **named, PolicyArn=arn)
+            delete = pool.submit(tried, iam.delete_policy, PolicyArn=arn)
+            assert {attach.result(), delete.result()} in ({"", "DeleteConflict"}, {"", "NoSuchEntity"})
+        has = {each["PolicyArn"] for each in iam.list_attached_user_policies(**named)["AttachedPolicies"]}
+        assert has <= {each["Arn"] for each in iam.list_policies(Scope="Local")["Policies"]}, "nothing is attached that is gone"
+        rest = [pool.submit(tried, iam.attach_user_policy, **named, PolicyArn=arn) for arn in arns[4:]]
+        results = [each.result() for each in rest]
+    attached = iam.list_attached_user_policies(**named)["AttachedPolicies"]
+    assert len(attached) == min(10, len(has) + 8) and results.count("LimitExceeded") == max(0, len(has) + 8 - 10)

@@ -338,3 +338,44 @@ def test_a_policy_may_be_named_by_its_tags(sqlite_cloud: TestCloud) -> None:
     assert somebody.get_policy(PolicyArn=arns[0])["Policy"]["PolicyName"] == "a"
     with refused("AccessDenied", 403):
         somebody.get_policy(PolicyArn=arns[1])
+
+
+@pytest.mark.parametrize(
+    ("member", "value"),
+    [
+        ("PolicyName", "Reader\u017f"),
+        ("PolicyName", "a b"),
+        ("PolicyName", "a/b"),
+        ("PolicyName", "x" * 129),
+        ("Path", "no/slash"),
+        ("Path", "/a\u00e9/"),
+        ("Path", "/" + "x" * 512 + "/"),
+        ("PolicyDocument", READ.replace("ec2", "ec\u0130")),
+        ("Description", "x" * 1001),
+    ],
+)
+def test_names_and_paths_are_plain(sqlite_cloud: TestCloud, member: str, value: str) -> None:
+    """No letter that only looks like another, or folds to it; no path that reads as another's."""
+    given = {"PolicyName": "p", "PolicyDocument": READ} | {member: value}
+    with refused("ValidationError", 400):
+        sqlite_cloud.client("iam", validate=False).create_policy(**given)
+    assert sqlite_cloud.client("iam").list_policies(Scope="Local")["Policies"] == []
+
+
+def test_two_at_once(cloud: TestCloud) -> None:
+    """Versions that are made at the same moment have numbers of their own, and no more of them than there may be."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    iam = cloud.client("iam")
+    arn = iam.create_policy(PolicyName="p", PolicyDocument=READ)["Policy"]["Arn"]
+
+    def another(_: int) -> str:
+        try:
+            return str(iam.create_policy_version(PolicyArn=arn, PolicyDocument=READ)["PolicyVersion"]["VersionId"])
+        except iam.exceptions.LimitExceededException:
+            return ""
+
+    with ThreadPoolExecutor(4) as pool:
+        made = [each for each in pool.map(another, range(8)) if each]
+    assert sorted(made) == ["v2", "v3", "v4", "v5"]
+    assert len(iam.list_policy_versions(PolicyArn=arn)["Versions"]) == 5

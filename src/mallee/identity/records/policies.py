@@ -234,14 +234,15 @@ def add_policy(
 
 
 def add_version(tx: Tx, policy: ManagedPolicy, document: str, *, default: bool) -> PolicyVersion:
-    """The next version. The number of a version that was deleted is not given again."""
+    """The next version. The number of a version that was deleted is not given again. The policy's row is written first: of two
+    that add a version at once, the later finds it changed and is done again."""
     made = PolicyVersion(policy.id, policy.newest_version + 1, document, tx.now)
+    chosen = made.number if default else policy.default_version
+    tx.change(policies, policy.id, newest_version=made.number, default_version=chosen, updated_at=tx.now)
     tx.insert(
         policy_versions, account_id=policy.account_id, policy_id=policy.id, number=made.number, document=document,
         created_at=tx.now,
     )  # fmt: skip
-    chosen = made.number if default else policy.default_version
-    tx.change(policies, policy.id, newest_version=made.number, default_version=chosen, updated_at=tx.now)
     return made
 
 
