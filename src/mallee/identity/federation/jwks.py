@@ -103,7 +103,7 @@ class Issuers:
             with self._lock:
                 if len(self._pauses) >= MOST_ISSUERS:
                     self._pauses.clear()
-                self._pauses[issuer.account_id] = (now + min(2.0**failures, LONGEST_PAUSE), failures + 1)
+                self._pauses[issuer.account_id] = (self.monotonic() + min(2.0 ** (failures + 1), LONGEST_PAUSE), failures + 1)
             if isinstance(problem, concurrent.futures.TimeoutError):
                 raise Unreachable("it took too long") from None
             raise

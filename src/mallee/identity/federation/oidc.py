@@ -59,7 +59,7 @@ def claimed_issuer(token: str) -> tuple[str, str | None]:
     """The issuer and the key's id that a token claims. Raises InvalidIdentityToken."""
     header, claims = _peeked(token)
     issuer, kid = claims.get("iss"), header.get("kid")
-    if header.get("alg") not in ALGORITHMS:
+    if _algorithm(header) is None:
         raise invalid("The ID Token must be signed with RS256, RS384, RS512, ES256, ES384 or ES512.")
     if not isinstance(issuer, str) or not 0 < len(issuer) <= 2048 or not (kid is None or isinstance(kid, str)):
         raise invalid(_UNREADABLE)
@@ -107,8 +107,8 @@ def _signed(token: str, keys: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     import jwt
 
     header, _ = _peeked(token)
-    algorithm, kid = header.get("alg"), header.get("kid")
-    if algorithm not in ALGORITHMS or "crit" in header or header.get("b64", True) is not True:
+    algorithm, kid = _algorithm(header), header.get("kid")
+    if algorithm is None or "crit" in header or header.get("b64", True) is not True:
         raise invalid("The ID Token is signed in a way that is not supported.")
     fitting = [key for key in keys if _fits(key, algorithm) and (kid is None or key.get("kid") == kid)]
     options: Any = {"verify_signature": True, "verify_exp": False, "verify_nbf": False, "verify_iat": False,
@@ -129,12 +129,17 @@ def _signed(token: str, keys: Iterable[Mapping[str, Any]]) -> dict[str, Any]:
     )
 
 
+def _algorithm(header: Mapping[str, Any]) -> str | None:
+    found = header.get("alg")
+    return found if isinstance(found, str) and found in ALGORITHMS else None
+
+
 def _fits(key: Mapping[str, Any], algorithm: str) -> bool:
     """Whether the issuer has the key for signatures, and for this kind of them."""
     if key.get("use", "sig") != "sig" or key.get("alg", algorithm) != algorithm:
         return False
     operations = key.get("key_ops")
-    if operations is not None and "verify" not in operations:
+    if operations is not None and not (isinstance(operations, list) and "verify" in operations):
         return False
     if algorithm in _CURVES:
         return key.get("kty") == "EC" and key.get("crv") == _CURVES[algorithm]
@@ -180,9 +185,9 @@ def _audience(claims: Mapping[str, Any], clients: frozenset[str]) -> tuple[str, 
     audiences = _texts(claims.get("aud"), "aud")
     party = claims.get("azp")
     ours = next((each for each in audiences if each in clients), None)
-    if ours is None or (party is not None and party not in clients):
+    if ours is None or not (party is None or (isinstance(party, str) and party in clients)):
         raise invalid("Incorrect token audience")
-    return ours if party is None else str(party), audiences
+    return ours if party is None else party, audiences
 
 
 def _tags(claims: Mapping[str, Any]) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
