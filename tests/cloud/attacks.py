@@ -54,7 +54,7 @@ class Told:
 def send(cloud: TestCloud, request: Sent) -> Told:
     given = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in request.headers]
     status, headers, body = cloud.request(request.method, request.path, request.query, given, request.body)
-    text = body.decode()
+    text = body.decode("utf-8", "replace")
     return Told(status, _code(text), text, headers)
 
 
@@ -78,10 +78,14 @@ def unsigned(service: str, action: str, **given: str) -> Sent:
 def signed(who: Account, service: str, body: str, region: str = REGION, **options: Any) -> Sent:
     """A form in the header's way of version 4."""
     headers = {"Content-Type": FORM, **options.pop("headers", {})}
-    return _prepared(auth.SigV4Auth(keys(who), options.pop("scope", service), region), body=body.encode(), headers=headers, **options)
+    return _prepared(
+        auth.SigV4Auth(keys(who), options.pop("scope", service), region), body=body.encode(), headers=headers, **options
+    )
 
 
-def signed_json(who: Account, service: str, target: str, given: dict[str, Any] | bytes, region: str = REGION, **options: Any) -> Sent:
+def signed_json(
+    who: Account, service: str, target: str, given: dict[str, Any] | bytes, region: str = REGION, **options: Any
+) -> Sent:
     body = given if isinstance(given, bytes) else json.dumps(given).encode()
     headers = {"Content-Type": JSON, "X-Amz-Target": target, **options.pop("headers", {})}
     return _prepared(auth.SigV4Auth(keys(who), service, region), body=body, headers=headers, **options)
@@ -104,7 +108,9 @@ def keys(who: Account) -> Keys:
     return Keys(pair.access_key_id, pair.secret_access_key, pair.session_token)
 
 
-def _prepared(signer: Any, method: str = "POST", path: str = "/", body: bytes = b"", headers: dict[str, str] | None = None) -> Sent:
+def _prepared(
+    signer: Any, method: str = "POST", path: str = "/", body: bytes = b"", headers: dict[str, str] | None = None
+) -> Sent:
     asked = AWSRequest(method, ENDPOINT + path, data=body, headers=headers or {})
     signer.add_auth(asked)
     return _ready(asked, {})
