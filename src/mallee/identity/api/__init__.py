@@ -64,6 +64,11 @@ OPERATIONS = {
 
 NOTES = {
     "iam": {
+        "list_policies": "AWS's own are those of the services that are here, of common job functions and of service-linked roles",
+        "get_policy_version": "of AWS's own policies, the version that is the default",
+        "simulate_custom_policy": "the very engine that decides calls; the caller's own keys and the time are given",
+        "simulate_principal_policy": "as SimulateCustomPolicy; resource control policies do not exist here",
+        "get_service_last_accessed_details": "of the services that are here",
         "create_open_id_connect_provider": "without thumbprints nothing is fetched: the machine's own authorities must know the issuer",
         "create_service_specific_credential": "NotSupportedService: no service here has credentials of its own",
         "enable_mfa_device": "virtual devices; the root names its account's id as UserName",

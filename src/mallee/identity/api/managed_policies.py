@@ -65,17 +65,19 @@ def get_policy(call: Call) -> dict[str, Any]:
 
 
 def list_policies(call: Call) -> dict[str, Any]:
-    """Of the account (Local), of AWS, or both (All); by name."""
-    given, partition = call.input, call.settings.partition
+    """Of the account (Local), of AWS, or both (All); by name. Where all are asked for, no more are read than are shown."""
+    given, partition, asked = call.input, call.settings.partition, iam.window(call)
     prefix, scope = given.get("PathPrefix", "/"), given.get("Scope", "All")
     attached = policies.attachment_counts(call.tx, call.account_id)
     bounding = policies.boundary_counts(call.tx, call.account_id)
+    usage, only_attached = given.get("PolicyUsageFilter"), given.get("OnlyAttached", False)
+    after, filtered = asked.after or ("", False), usage is not None or only_attached
     found: list[Policy] = []
     if scope != "AWS":
-        found += [named_policies.of_row(row, partition) for row in policies.policies_in(call.tx, call.account_id, prefix)]
+        rows = policies.policies_in(call.tx, call.account_id, prefix, after[0], 1_000_000 if filtered else asked.reach)
+        found += [named_policies.of_row(row, partition) for row in rows]
     if scope != "Local":
         found += [named_policies.of_aws(each, partition) for each in managed.all() if each.path.startswith(prefix)]
-    usage, only_attached = given.get("PolicyUsageFilter"), given.get("OnlyAttached", False)
     if usage == "PermissionsPolicy":
         found = [each for each in found if each.arn in attached]
     elif usage == "PermissionsBoundary":
