@@ -106,7 +106,7 @@ PLAIN = frozenset({
     "Owners", "ExecutableUsers", "OwnerIds", "AWSServiceName", "ServiceName", "VersionId", "ExternalId", "RoleSessionName",
     "ActionNames", "ResourceArns",  # of a simulation: nothing is looked up
     # of things that this cloud does not have, and refuses
-    "IpamPoolId", "AssociatedSubnetIds", "ServiceSpecificCredentialId", "ContextId",
+    "IpamPoolId", "AssociatedSubnetIds", "ServiceSpecificCredentialId", "ContextId", "ProviderId",
 })  # fmt: skip
 
 _LOOKS = re.compile(r"(Id|Ids|Arn|Arns|ARN|Name|Names|SerialNumber)$")

@@ -479,6 +479,7 @@ def upgrade() -> None:
     op.add_column('instances', sa.Column('profile_since', types.Timestamp(), nullable=True))
     op.create_index('instances_by_profile', 'instances', ['profile_id'], unique=False)
     op.create_index('instances_by_profile_association', 'instances', ['profile_association_id'], unique=True)
+    op.create_index('instances_by_state', 'instances', ['account_id', 'state', 'instance_type'], unique=False)
     op.add_column('users', sa.Column('boundary_arn', sa.Text(), nullable=True))
     op.add_column('users', sa.Column('origin', sa.Text(), nullable=True))
     op.create_index('users_by_boundary', 'users', ['account_id', 'boundary_arn'], unique=False)
