@@ -34,7 +34,7 @@ def test_every_type_comes_back_as_it_went_in(database: Database, clock: ManualCl
 
 
 def test_a_time_without_zone_is_refused(database: Database) -> None:
-    with pytest.raises(sa.exc.StatementError, match="without a zone"), database.transaction(ALICE) as tx:
+    with pytest.raises((ValueError, sa.exc.StatementError), match="without a zone"), database.transaction(ALICE) as tx:
         tx.insert(THINGS, id="t-1", made_at=datetime(2024, 1, 1))
 
 

@@ -45,6 +45,13 @@ class Session:
     def command(self, sql: str) -> Any:
         return self.dbapi.execute(sql)
 
+    def write(self, plans: Plans | None, connection: Connection, statement: Any, rows: list[dict[str, Any]]) -> int:
+        """Executes a kept INSERT, UPDATE or DELETE for rows with the same names; how many rows of the table it touched."""
+        write = None if plans is None else plans.write(statement, tuple(rows[0]))
+        if write is None:
+            return int(connection.execute(statement, rows if len(rows) > 1 else rows[0]).rowcount)
+        return sum(self.dbapi.execute(write.text, write.bound(row)).rowcount for row in rows)
+
     def close(self) -> None:
         try:
             self._pooled.close()
@@ -255,7 +262,8 @@ class SqliteEngine(Engine):
         self.release(session)
 
     def publish(self, session: Session, topics: set[str], sender: str) -> None:
-        session.plain.execute(self._nudge, [{"topic": topic, "by": sender} for topic in sorted(topics)])
+        rows = [{"topic": topic, "by": sender} for topic in sorted(topics)]
+        session.write(self._plans[0], session.plain, self._nudge, rows)
 
     def is_broken(self, error: BaseException) -> bool:
         return False

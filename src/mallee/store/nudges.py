@@ -40,7 +40,9 @@ class Nudges:
     def __init__(self, engine: Engine) -> None:
         self.sender = secrets.token_hex(6)
         self._engine = engine
-        self._condition = threading.Condition()
+        self._lock = threading.RLock()
+        self._waiting: dict[str, threading.Condition] = {}
+        """One for each topic that was ever waited for, all with the one lock: a commit wakes those whom it concerns."""
         self._marks: dict[str, int] = {}
         self._callbacks: dict[str, list[Callable[[], None]]] = {}
         self._thread: threading.Thread | None = None
@@ -58,18 +60,21 @@ class Nudges:
     def wait(self, topic: str, timeout: float, since: int | None = None) -> bool:
         """Blocks until ``topic`` is nudged (after ``since``, if given) or ``timeout`` seconds are over; says which."""
         self._listen()
-        with self._condition:
+        with self._lock:
             mark = self._marks.get(topic, 0) if since is None else since
-            return self._condition.wait_for(lambda: self._marks.get(topic, 0) != mark or self._stop.is_set(), timeout)
+            waiting = self._waiting.get(topic)
+            if waiting is None:
+                waiting = self._waiting[topic] = threading.Condition(self._lock)
+            return waiting.wait_for(lambda: self._marks.get(topic, 0) != mark or self._stop.is_set(), timeout)
 
     def subscribe(self, topic: str, callback: Callable[[], None]) -> Callable[[], None]:
         """Calls ``callback`` on every nudge of ``topic``, in whatever thread hears it; returns how to end that."""
         self._listen()
-        with self._condition:
+        with self._lock:
             self._callbacks.setdefault(topic, []).append(callback)
 
         def unsubscribe() -> None:
-            with self._condition:
+            with self._lock:
                 callbacks = self._callbacks.get(topic, [])
                 if callback in callbacks:
                     callbacks.remove(callback)
@@ -81,11 +86,12 @@ class Nudges:
     def notify(self, topics: Iterable[str]) -> None:
         """Wakes the waiters of this process."""
         callbacks: list[Callable[[], None]] = []
-        with self._condition:
+        with self._lock:
             for topic in topics:
                 self._marks[topic] = self._marks.get(topic, 0) + 1
                 callbacks += self._callbacks.get(topic, ())
-            self._condition.notify_all()
+                if topic in self._waiting:
+                    self._waiting[topic].notify_all()
         for callback in callbacks:
             try:
                 callback()
@@ -97,8 +103,9 @@ class Nudges:
             return
         self._stop.set()
         self._ring.send(b"!")
-        with self._condition:
-            self._condition.notify_all()
+        with self._lock:
+            for waiting in self._waiting.values():
+                waiting.notify_all()
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout=5)
         self._ring.close()
@@ -108,7 +115,7 @@ class Nudges:
 
     def _listen(self) -> None:
         if self._thread is None:
-            with self._condition:
+            with self._lock:
                 if self._thread is None and not self._stop.is_set():
                     hear = self._hear_postgresql if isinstance(self._engine, PostgresqlEngine) else self._hear_sqlite
                     self._thread = threading.Thread(target=self._keep, args=(hear,), name="nudges", daemon=True)
@@ -138,7 +145,7 @@ class Nudges:
         self.listening.set()
         if self._deaf:
             self._deaf = False
-            with self._condition:
+            with self._lock:
                 topics = {*self._marks, *self._callbacks}
             self.notify(topics)
 

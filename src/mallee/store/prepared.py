@@ -1,9 +1,10 @@
-"""SELECTs that are run again and again, put to SQLite without SQLAlchemy's bookkeeping.
+"""Statements that are run again and again, put to SQLite without SQLAlchemy's bookkeeping.
 
 What SQLAlchemy does for every execution of a statement that it has compiled before takes three times as long as a point read
 itself. So a SELECT that is kept and used a second time is compiled into a :class:`Plan`, by the same dialect with the same
 border between accounts: its text, where each parameter goes, how values are turned into the column's type and back. The rows
-are SQLAlchemy's own, so that nobody sees the difference. What a plan can't be made for (``None``) takes the usual way.
+are SQLAlchemy's own, so that nobody sees the difference. What a transaction writes by itself, row by row, is compiled into a
+:class:`Write` in the same way. What a plan can't be made for (``None``) takes the usual way.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ class Plans:
         self._dialect = dialect
         self._plans: WeakKeyDictionary[Any, Plan | None] = WeakKeyDictionary()
         self._once: WeakKeyDictionary[Any, bool] = WeakKeyDictionary()
+        self._writes: WeakKeyDictionary[Any, dict[tuple[str, ...], Write | None]] = WeakKeyDictionary()
 
     def of(self, statement: Any) -> Plan | None:
         """None on the first use: most statements that are made for one call are never seen again."""
@@ -40,6 +42,17 @@ class Plans:
             return None
         plan = self._plans[statement] = _plan(statement, self._dialect)
         return plan
+
+    def write(self, statement: Any, names: tuple[str, ...]) -> Write | None:
+        """For a statement that is kept: an INSERT, UPDATE or DELETE with parameters of these names."""
+        forms = self._writes.get(statement)
+        if forms is None:
+            forms = self._writes[statement] = {}
+        try:
+            return forms[names]
+        except KeyError:
+            found = forms[names] = _write(statement, names, self._dialect)
+            return found
 
 
 class Plan:
@@ -78,6 +91,19 @@ class Plan:
         metadata = self._metadata
         processors, indexes = metadata._processors, metadata._key_to_index
         return [Row(metadata, processors, indexes, each) for each in found]
+
+
+class Write:
+    """One INSERT, UPDATE or DELETE: its text, and how its values are taken from the parameters."""
+
+    __slots__ = ("_places", "text")
+
+    def __init__(self, text: str, places: list[Place]) -> None:
+        self.text = text
+        self._places = places
+
+    def bound(self, params: dict[str, Any]) -> list[Any]:
+        return [place(params) for place in self._places]
 
 
 Place = Callable[[dict[str, Any]], Any]
@@ -132,3 +158,15 @@ def _plan(statement: Any, dialect: Any) -> Plan | None:
     converters = [entry.type._cached_result_processor(dialect, None) for entry in compiled._result_columns]
     processors = converters if any(converters) else None
     return Plan(dialect, compiled, SimpleResultMetaData(keys, [entry.objects for entry in compiled._result_columns], processors))
+
+
+def _write(statement: Any, names: tuple[str, ...], dialect: Any) -> Write | None:
+    compiled = statement.compile(dialect=dialect, column_keys=list(names) if statement.is_insert else None)
+    made_up = compiled.insert_prefetch or compiled.update_prefetch  # defaults that SQLAlchemy would call for
+    if made_up or compiled.effective_returning or not compiled.positional:
+        return None
+    if compiled.post_compile_params or compiled.literal_execute_params:
+        return None
+    if any(bind.callable is not None for bind in compiled.bind_names):
+        return None
+    return Write(*_text(compiled, {}))

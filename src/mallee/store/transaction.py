@@ -204,7 +204,7 @@ class Tx:
         """As :meth:`get`, and nobody else changes the row before this transaction ends."""
         found = shape(table)
         self._must_write()
-        return self._execute(found.lock, _prefixed("key_", found.key(key))).first()
+        return self.first(found.lock, **_prefixed("key_", found.key(key)))
 
     # writing
 
@@ -223,7 +223,7 @@ class Tx:
         filled = [self._fill(found, dict(values)) for values in rows]
         if not filled:
             return
-        self._run(found.insert, filled if len(filled) > 1 else filled[0])
+        self._write(found.insert, filled)
         if found.journaled:
             for row in filled:
                 self._note(found, journaling.CREATE, row, None, row)
@@ -237,7 +237,7 @@ class Tx:
         if statement is None or not isinstance(statement, engine.insert_if_free):
             statement = engine.insert_if_free(table).on_conflict_do_nothing()
             statement = table.info["insert_if_free"] = statement.execution_options(preserve_rowcount=True)
-        if self._run(statement, row).rowcount != 1:
+        if self._write(statement, [row]) != 1:
             return False
         if found.journaled:
             self._note(found, journaling.CREATE, row, None, row)
@@ -262,8 +262,7 @@ class Tx:
         self._check_change(found, values)
         if not found.journaled:
             return self._update(found, keys, values)
-        self._must_write()
-        row = self._execute(found.lock, _prefixed("key_", keys)).first()
+        row = self.lock(table, keys)
         if row is None:
             return False
         before = row._mapping
@@ -280,11 +279,11 @@ class Tx:
         keys = found.key(key)
         self._must_write()
         if not found.journaled:
-            return self._run(found.delete, _prefixed("key_", keys)).rowcount == 1
-        row = self._execute(found.lock, _prefixed("key_", keys)).first()
+            return self._write(found.delete, [_prefixed("key_", keys)]) == 1
+        row = self.lock(table, keys)
         if row is None:
             return False
-        self._run(found.delete, _prefixed("key_", keys))
+        self._write(found.delete, [_prefixed("key_", keys)])
         whole = dict(row._mapping)
         self._note(found, journaling.REMOVE, whole, whole, None)
         return True
@@ -362,15 +361,26 @@ class Tx:
         return plan.rows(found)
 
     def _run(self, statement: Any, params: Any) -> sa.CursorResult[Any]:
-        """Executes as it is: own inserts need no scope, own updates and deletes get it here when they lack it."""
-        if self._scope and isinstance(statement, (OwnUpdate, OwnDelete)):
-            params = params | self._scope
         if self._work.over:
             raise Misuse("the transaction is over")  # and its connection may be another's by now
         try:
             return self._connection.execute(statement, params)
         except DBAPIError as error:
             named = self._work.failed = translate(error)
+            raise named from error
+
+    def _write(self, statement: Any, rows: list[dict[str, Any]]) -> int:
+        """Executes a statement of the transaction's own, which is kept, for one row after the other, whose names are the same;
+        how many rows were touched. Inserts have their account already, updates and deletes get the border here."""
+        work, scope = self._work, self._scope
+        if work.over:
+            raise Misuse("the transaction is over")
+        try:
+            if scope and not statement.is_insert:
+                rows = [row | scope for row in rows]
+            return work.session.write(work.engine.plans(bool(scope)), self._connection, statement, rows)
+        except (DBAPIError, sqlite3.Error) as error:
+            named = work.failed = translate(error)
             raise named from error
 
     def _command(self, sql: str) -> None:
@@ -405,7 +415,7 @@ class Tx:
     def _update(self, found: Shape, keys: dict[str, Any], values: dict[str, Any]) -> bool:
         self._must_write()
         params = _prefixed("key_", keys) | _prefixed("new_", values)
-        return self._run(found.update(tuple(values)), params).rowcount == 1
+        return self._write(found.update(tuple(values)), [params]) == 1
 
     def _keys(self, table: sa.Table, condition: sa.ColumnElement[bool]) -> list[dict[str, Any]]:
         found = shape(table)
@@ -441,4 +451,4 @@ _write_journal = OwnInsert(journal)
 def write_journal(work: Work) -> None:
     """Appends what the transaction noted, as its last statement."""
     work.engine.order_journal(work.session)
-    work.session.plain.execute(_write_journal, work.entries)
+    work.session.write(work.engine.plans(False), work.session.plain, _write_journal, work.entries)
