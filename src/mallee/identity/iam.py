@@ -378,6 +378,8 @@ def check_tag_key(key: str) -> None:
 
 def tag(call: Call, resource_id: str, kind: str, wanted: Mapping[str, str]) -> None:
     """Adds tags to a thing or gives them new values. ``kind`` is the word in AWS's quota (``TagsPerUser``)."""
+    if not wanted:
+        return
     old = {fold(key) for key in tag_records.tags_of(call.tx, resource_id)}
     if len(old | {fold(key) for key in wanted}) > MOST_TAGS:
         raise limit(f"TagsPer{kind}", MOST_TAGS)

@@ -28,7 +28,8 @@ def unique(prefix: str, length: int | None = None) -> str:
     (AKIA, ASIA, APKA) sixteen."""
     if length is None:
         length = 16 if prefix in _SHORT else 17
-    return prefix + "".join(secrets.choice(_BASE32) for _ in range(length))
+    bits = secrets.randbits(5 * length)
+    return prefix + "".join([_BASE32[bits >> 5 * place & 31] for place in range(length)])
 
 
 def secret() -> str:
