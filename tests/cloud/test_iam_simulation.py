@@ -375,6 +375,16 @@ def test_who_may_simulate(sqlite_cloud: TestCloud) -> None:
         custom(somebody, document("s3:*"))
 
 
+def test_the_caller_is_not_looked_up(sqlite_cloud: TestCloud) -> None:
+    """Else whoever may simulate would learn who exists, and everybody's tags."""
+    iam = sqlite_cloud.client("iam")
+    iam.create_user(UserName="tagged", Tags=[{"Key": "team", "Value": "a"}])
+    text = document("s3:*", Condition={"StringEquals": {"aws:PrincipalTag/team": "a"}})
+    for name in ("tagged", "nobody"):
+        (found,) = custom(iam, text, CallerArn=f"arn:aws:iam::{sqlite_cloud.admin.id}:user/{name}")
+        assert (found["EvalDecision"], found["MissingContextValues"]) == ("implicitDeny", ["aws:PrincipalTag/team"])
+
+
 # ---------------------------------------------------------------------------------------------------------------- agreement
 
 

@@ -66,7 +66,7 @@ def simulate_principal_policy(call: Call) -> dict[str, Any]:
         identity=asked.identity + _sources(given.get("PolicyInputList"), "PolicyInputList"),
         boundary=asked.boundary if boundary is None else boundary,
     )
-    return _simulate(call, asked, given.get("CallerArn") or holder.arn(call.settings.partition))
+    return _simulate(call, asked, given.get("CallerArn") or holder.arn(call.settings.partition), holder)
 
 
 def get_context_keys_for_custom_policy(call: Call) -> dict[str, Any]:
@@ -85,9 +85,9 @@ def _context_keys(sources: tuple[Source, ...]) -> dict[str, Any]:
     return {"ContextKeyNames": sorted(names.values())}
 
 
-def _simulate(call: Call, asked: Grants, caller_arn: str | None) -> dict[str, Any]:
+def _simulate(call: Call, asked: Grants, caller_arn: str | None, holder: Holder | None = None) -> dict[str, Any]:
     given = call.input
-    caller, facts = _caller(call, caller_arn)
+    caller, facts = _caller(call, caller_arn, holder)
     resources = tuple(dict.fromkeys(given.get("ResourceArns") or (EVERYTHING,)))
     for resource in resources:
         if resource != EVERYTHING and (not resource.startswith("arn:") or resource.count(":") < 5):
@@ -147,9 +147,9 @@ def _session_arn(role_arn: str) -> str:
     return f"arn:{partition}:sts::{account_id}:assumed-role/{name.rpartition('/')[2]}/{_SESSION}"
 
 
-def _caller(call: Call, arn: str | None) -> tuple[Caller, Context]:
-    """Who the simulated call comes from, and the keys that follow from it. Of another account's users and roles nothing is
-    known but what their ARN says, and of one that does not exist the same."""
+def _caller(call: Call, arn: str | None, source: Holder | None) -> tuple[Caller, Context]:
+    """Who the simulated call comes from, and the keys that follow from it. Of anybody but the source of the policies, whom the
+    call was allowed to ask about, nothing is told but what the ARN says: not even whether there is somebody."""
     facts: dict[str, Value | Callable[[], Value]] = {"aws:CurrentTime": call.now, "aws:EpochTime": int(call.now.timestamp())}
     if arn is None:
         return Other("user", "", call.account_id), Context(facts)
@@ -161,15 +161,14 @@ def _caller(call: Call, arn: str | None) -> tuple[Caller, Context]:
         facts["aws:PrincipalType"] = "User" if parts["kind"] == "user" else "AssumedRole"
     if parts["kind"] == "user":
         facts["aws:username"] = parts["name"]
-    holder = holder_by_arn(call, arn) if parts["account"] == call.account_id else None
-    if holder is None or isinstance(holder, Group):
+    if source is None or isinstance(source, Group) or source.arn(call.settings.partition) != arn:
         if parts["kind"] == "role":
             return Other("assumed-role", _session_arn(arn), parts["account"], issuer_arn=arn), Context(facts)
         return Other("user", arn, parts["account"], issuer_arn=arn), Context(facts)
-    principal = _principal(call, holder)
+    principal = _principal(call, source)
     facts["aws:PrincipalTag/"] = principal.tags
-    if isinstance(holder, User):
-        facts["aws:userid"] = holder.id
+    if isinstance(source, User):
+        facts["aws:userid"] = source.id
     return principal, Context(facts)
 
 
