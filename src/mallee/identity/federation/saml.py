@@ -161,7 +161,10 @@ def _parsed(document: bytes) -> Any:
     parser = etree.XMLParser(
         resolve_entities=False, load_dtd=False, no_network=True, huge_tree=False, remove_comments=False, remove_pis=False
     )
+    if b"\0" in document:
+        raise invalid(_UNREADABLE)
     try:
+        document.decode()
         root = etree.fromstring(document, parser)
     except (etree.XMLSyntaxError, ValueError):
         raise invalid(_UNREADABLE) from None
