@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -245,6 +246,21 @@ def test_pages(sqlite_cloud: TestCloud) -> None:
     first = iam.simulate_custom_policy(**given, MaxItems=1)
     with refused("ValidationError", 400):
         iam.simulate_custom_policy(PolicyInputList=[document("s3:*")], ActionNames=actions, Marker=first["Marker"])
+
+
+def test_large_simulations_take_bounded_time(sqlite_cloud: TestCloud) -> None:
+    iam = sqlite_cloud.client("iam")
+    statement = {"Effect": "Allow", "Action": "s3:*", "Resource": "arn:aws:s3:::*a*a*a*b"}
+    many = json.dumps({"Version": "2012-10-17", "Statement": [statement] * 1000})
+    resources = [f"{BUCKET}/{'a' * 20}{n}" for n in range(150)]
+    began = time.perf_counter()
+    found = iam.simulate_custom_policy(
+        PolicyInputList=[many], ActionNames=[f"s3:Action{n}" for n in range(50)], ResourceArns=resources
+    )
+    assert found["IsTruncated"] and len(found["EvaluationResults"]) == 1
+    with refused("InvalidInput", 400):
+        custom(iam, *[many] * 4, ResourceArns=resources)
+    assert time.perf_counter() - began < 20
 
 
 def test_context_keys(sqlite_cloud: TestCloud) -> None:

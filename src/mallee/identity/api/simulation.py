@@ -39,7 +39,8 @@ _HOLDER_ARN = re.compile(
 )
 _OWNER = re.compile(r"(?:arn:aws[a-z-]*:iam::)?(\d{12})(?::root)?", re.ASCII)
 _ACTION = re.compile(r"[A-Za-z0-9-]+:[A-Za-z0-9]+", re.ASCII)
-_MOST_EVALUATIONS = 10_000
+_PAGE_WORK, _MOST_WORK = 200_000, 500_000
+"""Statements that are looked at for one page, and for one action: seconds' worth. A page is shorter where there are many."""
 _SESSION = "simulation"
 
 Holder = User | Group | Role
@@ -102,13 +103,25 @@ def _simulate(call: Call, asked: Grants, caller_arn: str | None, holder: Holder 
             raise iam.invalid_input(
                 f"Invalid action name: {action}. It must be a service's prefix, a colon and an operation's name."
             )
-    most = max(1, _MOST_EVALUATIONS // len(resources))
+    work = _work(scenario)
+    if work > _MOST_WORK:
+        raise iam.invalid_input("The simulation is too large: simulate fewer resources or policies at a time.")
     window = iam.window(call)
-    window = replace(window, size=min(window.size, most))
+    window = replace(window, size=min(window.size, max(1, _PAGE_WORK // work)))
     places = range(0 if window.after is None else window.after + 1, len(actions))[: window.reach]
     return window.answer(
         "EvaluationResults", places, lambda place: place, lambda place: simulation.result(actions[place], scenario)
     )
+
+
+def _work(scenario: Scenario) -> int:
+    """How many statements one action may have to be compared with."""
+    asked = scenario.grants
+    sources = [*asked.identity, *(asked.boundary or ()), *(source for level in asked.scps for source in level)]
+    statements = sum(len(source.policy.statements) for source in sources)
+    if scenario.resource_policy is not None:
+        statements += len(scenario.resource_policy.statements)
+    return len(scenario.resources) * (statements + 1)
 
 
 # ------------------------------------------------------------------------------------------------------------------- whose
