@@ -152,7 +152,7 @@ def checked_tags(given: Iterable[tuple[str, str]]) -> dict[str, str]:
     found: dict[str, str] = {}
     seen = set()
     for key, value in given:
-        if key.lower().startswith("aws:"):
+        if fold(key).startswith("aws:"):
             raise invalid("Tag keys beginning with 'aws:' are reserved for system use.")
         if not 1 <= len(key) <= 128 or len(value) > 256 or not _TAG_TEXT.fullmatch(key) or not _TAG_TEXT.fullmatch(value):
             raise invalid("A session tag has a key of 1 to 128 characters and a value of at most 256.")
