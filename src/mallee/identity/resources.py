@@ -161,7 +161,7 @@ def _policy(call: Call, arn: str) -> policies.ManagedPolicy | None:
 
 def holder_by_arn(call: Call, arn: str) -> users.User | users.Group | roles.Role | None:
     """The user, group or role of the caller's account that an ARN names."""
-    kind, _, path = arn.rpartition(":")[2].partition("/")
+    kind, _, path = arn.split(":", 5)[-1].partition("/")  # a path may have colons in it
     load: Callable[[Call, str], users.User | users.Group | roles.Role | None] | None
     load = {"user": _user, "group": _group, "role": _role}.get(kind)
     found = None if load is None else load(call, path.rpartition("/")[2])
