@@ -63,6 +63,11 @@ OPERATIONS = {
 }  # fmt: skip
 
 NOTES = {
+    "sts": {
+        "assume_role": "no context providers: ProvidedContexts is refused",
+        "assume_role_with_web_identity": "OpenID Connect; no OAuth 2.0 (ProviderId)",
+        "assume_role_with_saml": "encrypted assertions too; OneTimeUse is kept",
+    },
     "iam": {
         "list_policies": "AWS's own are those of the services that are here, of common job functions and of service-linked roles",
         "get_policy_version": "of AWS's own policies, the version that is the default",
