@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import datetime
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 from mallee.identity import iam, managed
 from mallee.identity.call import Call
@@ -119,3 +121,19 @@ def check_document(document: str) -> None:
 def size(document: str) -> int:
     """What counts against a limit: white space does not."""
     return len(_SPACE.sub("", document))
+
+
+def listed(policy: Policy, attached: Mapping[str, int], bounding: Mapping[str, int]) -> dict[str, Any]:
+    """As lists of policies show one: ``attached`` and ``bounding`` say how often each is, by ARN."""
+    return {
+        "PolicyName": policy.name,
+        "PolicyId": policy.id,
+        "Arn": policy.arn,
+        "Path": policy.path,
+        "DefaultVersionId": f"v{policy.default_version}",
+        "AttachmentCount": attached.get(policy.arn, 0),
+        "PermissionsBoundaryUsageCount": bounding.get(policy.arn, 0),
+        "IsAttachable": True,
+        "CreateDate": policy.created_at,
+        "UpdateDate": policy.updated_at,
+    }

@@ -109,18 +109,8 @@ def _role(call: Call, role: Role) -> dict[str, Any]:
 
 
 def _policy(call: Call, policy: Policy, attached: Mapping[str, int], bounding: Mapping[str, int]) -> dict[str, Any]:
-    return {
-        "PolicyName": policy.name,
-        "PolicyId": policy.id,
-        "Arn": policy.arn,
-        "Path": policy.path,
-        "DefaultVersionId": f"v{policy.default_version}",
-        "AttachmentCount": attached.get(policy.arn, 0),
-        "PermissionsBoundaryUsageCount": bounding.get(policy.arn, 0),
-        "IsAttachable": True,
+    return named_policies.listed(policy, attached, bounding) | {
         "Description": policy.description,
-        "CreateDate": policy.created_at,
-        "UpdateDate": policy.updated_at,
         "PolicyVersionList": [
             {
                 "Document": iam.encoded(version.document),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from mallee.identity import grants, iam, managed, named_policies, quotas
@@ -33,8 +32,6 @@ ACCESS = {
     "list_policy_tags": Access(_NAMED),
 }
 
-Counts = Mapping[str, int]
-
 
 def create_policy(call: Call) -> dict[str, Any]:
     name, document = call.input["PolicyName"], call.input["PolicyDocument"]
@@ -52,14 +49,14 @@ def create_policy(call: Call) -> dict[str, Any]:
         )
     iam.tag(call, row.id, "Policy", wanted)
     made = named_policies.of_row(row, call.settings.partition)
-    return {"Policy": _listed(made, {}, {}) | {"Tags": iam.tags_or_none(call, row.id)}}
+    return {"Policy": named_policies.listed(made, {}, {}) | {"Tags": iam.tags_or_none(call, row.id)}}
 
 
 def get_policy(call: Call) -> dict[str, Any]:
     found = named_policies.the_policy(call, call.input["PolicyArn"])
     attached = {found.arn: len(policies.holders_of(call.tx, call.account_id, found.arn))}
     bounding = {found.arn: len(policies.bounded_by(call.tx, call.account_id, found.arn))}
-    shown = _listed(found, attached, bounding)
+    shown = named_policies.listed(found, attached, bounding)
     tags = iam.tags_or_none(call, found.id) if found.own is not None else None
     return {"Policy": shown | {"Description": found.description, "Tags": tags or []}}
 
@@ -84,7 +81,7 @@ def list_policies(call: Call) -> dict[str, Any]:
         found = [each for each in found if each.arn in bounding]
     elif only_attached:
         found = [each for each in found if each.arn in attached or each.arn in bounding]
-    return iam.page(call, found, _place, "Policies", lambda each: _listed(each, attached, bounding))
+    return iam.page(call, found, _place, "Policies", lambda each: named_policies.listed(each, attached, bounding))
 
 
 def delete_policy(call: Call) -> None:
@@ -181,21 +178,6 @@ def _check_document(document: str) -> None:
 def _place(policy: Policy) -> tuple[str, bool]:
     """Its place in lists: by name, the account's own before AWS's of the same name."""
     return policy.name.lower(), policy.own is None
-
-
-def _listed(policy: Policy, attached: Counts, bounding: Counts) -> dict[str, Any]:
-    return {
-        "PolicyName": policy.name,
-        "PolicyId": policy.id,
-        "Arn": policy.arn,
-        "Path": policy.path,
-        "DefaultVersionId": f"v{policy.default_version}",
-        "AttachmentCount": attached.get(policy.arn, 0),
-        "PermissionsBoundaryUsageCount": bounding.get(policy.arn, 0),
-        "IsAttachable": True,
-        "CreateDate": policy.created_at,
-        "UpdateDate": policy.updated_at,
-    }
 
 
 def _listed_version(version: PolicyVersion, default: int) -> dict[str, Any]:
