@@ -60,13 +60,9 @@ class Scene:
         return self.maker().required(handler.service, model(self.cloud, handler.service, handler.operation))
 
     def maker(self) -> isolation.Maker:
-        return isolation.Maker(
-            {
-                "IamInstanceProfile": {"Name": "nobody's"},
-                "PolicySourceArn": self.victim.identifiers["user-arn"],
-                **self.victim.usual,
-            }
-        )
+        arn = self.victim.identifiers["user-arn"]
+        usual = {"IamInstanceProfile": {"Name": "nobody's"}, "PolicySourceArn": arn, "iam.Arn": arn}
+        return isolation.Maker({**usual, **self.victim.usual})
 
     def identified(self, handler: Handler) -> Iterator[tuple[str, dict[str, Any], str]]:
         """Inputs with one identifier of the owner's: its kind, the input, the identifier."""
@@ -185,6 +181,6 @@ def problems(question: Question) -> Iterator[str]:
             yield f"{action} is asked about {resource}, not about {sorted(types)}"
             return
         patterns = [each for type in found for each in reference.keys(action, type)]
-    for key in sorted(question.context._given):
-        if not key.startswith(("aws:", f"{action.partition(':')[0]}:ResourceTag/")) and not reference.has(patterns, key):
+    for key in sorted(question.context._own()):
+        if not key.startswith(("aws:", f"{action.partition(':')[0]}:resourcetag/")) and not reference.has(patterns, key):
             yield f"{action} on {re.sub('[0-9a-f]{17}', 'ID', resource)} has the key {key}"

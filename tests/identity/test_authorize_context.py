@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import datetime
+import gc
+import weakref
 from collections.abc import Iterator
 from typing import Any
 
@@ -142,9 +144,22 @@ def test_what_the_request_says_of_itself(identity: Identity, tx: Tx) -> None:
     assert [bare.get(f"aws:{name}") for name in ("SourceIp", "UserAgent", "Referer")] == [None] * 3
 
 
-def test_keys_are_made_once_per_call(identity: Identity, tx: Tx) -> None:
-    made = call(identity, tx, BOB)
-    assert context.of(made) is context.of(made)
+class Input(dict[str, Any]):
+    """One that can be watched."""
+
+
+def test_a_call_goes_with_its_answer(identity: Identity, tx: Tx) -> None:
+    """No circle holds it until the collector comes by."""
+    given = Input()
+    made = call(identity, tx, BOB, input=given)
+    assert context.of(made).get("aws:username") == ("bob",)
+    watched = weakref.ref(given)
+    gc.disable()
+    try:
+        del made, given
+        assert watched() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize(

@@ -12,13 +12,12 @@ caller's account does not have is asked about like everything else, with an ARN 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
 
-from mallee.identity import context, denials, grants
+from mallee.identity import denials, grants
 from mallee.identity.access import TAGGING, Access, Check, Values, check_on, identifiers, prefix
 from mallee.identity.call import Call
-from mallee.identity.rules.context import Context
-from mallee.identity.rules.evaluate import Decision, Question, decide, settled
+from mallee.identity.context import QuestionContext
+from mallee.identity.rules.evaluate import Decision, Grants, Question, decide, settled
 from mallee.identity.rules.policy import Kind, Policy
 from mallee.wire.errors import AwsError
 
@@ -27,39 +26,23 @@ Keys = dict[str, Values | Callable[[], Values]]
 
 def authorize(call: Call, access: Access) -> None:
     """Returns when the call is allowed; raises the service's own error when it is not."""
-    principal = call.principal
     if access.open:
         return
-    if principal.kind == "root" and not access.shared and not grants.of(call.tx, principal).scps:
+    principal = call.principal
+    held = grants.of(call.tx, principal)
+    if principal.kind == "root" and not access.shared and not held.scps:
         return
     own = access.action or f"{prefix(call.service)}:{call.operation}"
-    if not _is_certain(call, own) or not _are_certain(call, access.also):
-        _ask(call, access, own)
+    if not _is_certain(call, held, own) or not _are_certain(call, held, access.also):
+        _ask(call, held, access, own)
     if _brings_tags(call):
-        for question in _tagging(call, access):
-            check(call, question)
-
-
-def _ask(call: Call, access: Access, own: str) -> None:
-    asked = False
-    for question in _checks(call, access, own):
-        if question.action == own:
-            asked = True
-        elif access.also is not None and question.action not in access.also:
-            raise LookupError(f"{own} is asked about {question.action}, which its declaration does not say")
-        check(call, question)
-    if not asked:
-        check(call, Check(own, "*", _keys(call, access)))
+        for asked in _tagging(call, access):
+            _check(call, held, asked)
 
 
 def check(call: Call, asked: Check) -> None:
     """For handlers too, of what only they can find out: raises the service's error unless it is allowed."""
-    if asked.policy is None and not asked.owner and _is_certain(call, asked.action):
-        return
-    question = _question(call, asked)
-    decision = decide(question, grants.of(call.tx, call.principal))
-    if not decision.allowed:
-        raise denied(call, asked, question, decision)
+    _check(call, grants.of(call.tx, call.principal), asked)
 
 
 def allowed(call: Call, asked: Check) -> Decision:
@@ -78,28 +61,44 @@ def denied(call: Call, asked: Check, question: Question, decision: Decision) -> 
 # -------------------------------------------------------------------------------------------------------------- questions
 
 
-def _is_certain(call: Call, action: str) -> bool:
+def _ask(call: Call, held: Grants, access: Access, own: str) -> None:
+    was_asked = False
+    if access.on or access.find is not None:
+        for asked in _checks(call, access, own):
+            if asked.action == own:
+                was_asked = True
+            elif access.also is not None and asked.action not in access.also:
+                raise LookupError(f"{own} is asked about {asked.action}, which its declaration does not say")
+            _check(call, held, asked)
+    if not was_asked:
+        _check(call, held, Check(own, "*", _keys(call, access)))
+
+
+def _check(call: Call, held: Grants, asked: Check) -> None:
+    if asked.policy is None and not asked.owner and _is_certain(call, held, asked.action):
+        return
+    question = _question(call, asked)
+    decision = decide(question, held)
+    if not decision.allowed:
+        raise denied(call, asked, question, decision)
+
+
+def _is_certain(call: Call, held: Grants, action: str) -> bool:
     """Whether the caller may do this to whatever its account has, however it is."""
-    decision = settled(action, call.principal, grants.of(call.tx, call.principal))
+    decision = settled(action, call.principal, held)
     return decision is not None and decision.allowed
 
 
-def _are_certain(call: Call, actions: tuple[str, ...] | None) -> bool:
-    return actions is not None and all(_is_certain(call, action) for action in actions)
+def _are_certain(call: Call, held: Grants, actions: tuple[str, ...] | None) -> bool:
+    return actions is not None and all(_is_certain(call, held, action) for action in actions)
 
 
 def _question(call: Call, asked: Check) -> Question:
-    service = asked.action.partition(":")[0]
-    values: dict[str, Any] = {"aws:ResourceAccount": asked.owner or call.account_id or None, **asked.keys}
-    if asked.tags is not None:
-        values["aws:ResourceTag/"] = values[f"{service}:ResourceTag/"] = asked.tags
-    values.update(context.of_question(call, asked.resource))
     policy = asked.policy
     if isinstance(policy, str):
         policy = grants.compiled(policy, Kind.RESOURCE, asked.resource)
     assert policy is None or isinstance(policy, Policy)
-    owner = asked.owner
-    return Question(asked.action, asked.resource, Context(values, context.of(call)), call.principal, policy, owner)
+    return Question(asked.action, asked.resource, QuestionContext(call, asked), call.principal, policy, asked.owner)
 
 
 def _checks(call: Call, access: Access, action: str) -> Iterator[Check]:

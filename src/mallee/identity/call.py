@@ -17,7 +17,6 @@ from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
-    from mallee.identity.rules.context import Context
     from mallee.identity.tools import Tools
     from mallee.identity.vault import Vault
 
@@ -96,7 +95,6 @@ class Call:
     secure: bool = False  # whether it came by TLS
     tools: Tools | None = None
     header: Callable[[bytes], bytes | None] = _no_header  # one of the request's headers, by its name in small letters
-    context: Context | None = None  # the call's own condition keys, once a policy has asked for one (``identity.context``)
     source_vpc: str = ""  # the VPC that it came from within; ``source_ip`` is then an address there
     prepared: Any = None  # what the function named by ``prepared_by`` found before the transaction
 

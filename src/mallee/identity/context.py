@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from mallee.identity.access import Check
 from mallee.identity.call import Call, Principal, Session
-from mallee.identity.rules.context import Context, Value, fold
+from mallee.identity.rules.context import Context, Value, fold, texts
 
 Values = dict[str, Value | Callable[[], Value]]
 
@@ -23,8 +24,63 @@ _TYPES = {
 }
 
 
+def _of_session(read: Callable[[Session], Value]) -> Callable[[Call], Value]:
+    """Temporary credentials have it; a user's or root's own keys do not."""
+
+    def value(call: Call) -> Value:
+        session = call.principal.session
+        return None if session is None else read(session)
+
+    return value
+
+
+def _of_account(read: Callable[[Principal], Value]) -> Callable[[Call], Value]:
+    """Whoever has an account has it; an anonymous caller does not."""
+    return lambda call: read(call.principal) if call.principal.account_id else None
+
+
+def _principal_arn(principal: Principal) -> str:
+    return principal.issuer_arn if principal.kind == "assumed-role" else principal.arn
+
+
+def _since_mfa(call: Call) -> Value:
+    session = call.principal.session
+    if session is None or session.mfa_at is None:
+        return None
+    return max(0, int((call.now - session.mfa_at).total_seconds()))
+
+
+# As through a VPC endpoint, a request from within a VPC has that VPC and its address there, and no aws:SourceIp: the same
+# address is in many VPCs.
+_SPELLED: dict[str, Callable[[Call], Value]] = {
+    "aws:CurrentTime": lambda call: call.now,
+    "aws:EpochTime": lambda call: int(call.now.timestamp()),
+    "aws:SecureTransport": lambda call: call.secure,
+    "aws:SourceIp": lambda call: None if call.source_vpc else call.source_ip or None,
+    "aws:SourceVpc": lambda call: call.source_vpc or None,
+    "aws:VpcSourceIp": lambda call: call.source_ip if call.source_vpc else None,
+    "aws:UserAgent": lambda call: call.user_agent or None,
+    "aws:Referer": lambda call: (call.header(b"referer") or b"").decode("latin-1") or None,
+    "aws:RequestedRegion": lambda call: call.region,
+    "aws:ViaAWSService": lambda call: False,
+    "aws:PrincipalType": lambda call: _TYPES.get(call.principal.kind),
+    "aws:userid": lambda call: call.principal.user_id,
+    "aws:PrincipalArn": _of_account(_principal_arn),
+    "aws:PrincipalAccount": _of_account(lambda principal: principal.account_id),
+    "aws:PrincipalIsAWSService": _of_account(lambda principal: False),
+    "aws:username": _of_account(lambda principal: principal.user_name),
+    "aws:TokenIssueTime": _of_session(lambda session: session.issued_at),
+    "aws:MultiFactorAuthPresent": _of_session(lambda session: session.mfa_at is not None),
+    "aws:MultiFactorAuthAge": _since_mfa,
+    "aws:SourceIdentity": _of_session(lambda session: session.source_identity),
+    "aws:FederatedProvider": _of_session(lambda session: session.provider),
+}
+_KEYS = {fold(name): read for name, read in _SPELLED.items()}
+_PRINCIPAL_TAGS = fold("aws:PrincipalTag/")
+
+
 class CallContext(Context):
-    """The keys of one call, beneath those of each question about it."""
+    """The keys of one call. The call does not hold it, or neither would go before the collector comes by."""
 
     __slots__ = ("_call",)
 
@@ -32,69 +88,53 @@ class CallContext(Context):
         super().__init__()
         self._call = call
 
+    def names(self) -> frozenset[str]:
+        return super().names() | {name for name in _KEYS if self.get(name) is not None}
+
     def _own(self) -> Values:
         if self._values is None:
-            self._values = {fold(name): value for name, value in _of_call(self._call).items()}
+            self._values = self._apart()
         return self._values
+
+    def _apart(self) -> Values:
+        """What is not the same set of keys for everybody: tags, and keys of the session's own. Names in small letters."""
+        principal = self._call.principal
+        session = principal.session
+        values: Values = {} if session is None else {fold(name): given for name, given in session.keys.items()}
+        values[_PRINCIPAL_TAGS] = principal.tags
+        return values
+
+    def _resolve(self, key: str) -> tuple[tuple[str, ...] | None, bool]:
+        read = _SPELLED.get(key) or _KEYS.get(fold(key))
+        return super()._resolve(key) if read is None else texts(read(self._call))
+
+
+class QuestionContext(CallContext):
+    """The keys of one question about a call: the call's, those of the check and its resource, and the request's tags."""
+
+    __slots__ = ("_asked",)
+
+    def __init__(self, call: Call, asked: Check) -> None:
+        super().__init__(call)
+        self._asked = asked
+
+    def _apart(self) -> Values:
+        call, asked = self._call, self._asked
+        resource = asked.resource
+        values = super()._apart()
+        values |= {fold(name): value for name, value in asked.keys.items()}
+        values["aws:resourceaccount"] = asked.owner or call.account_id or None
+        values["aws:requesttag/"] = lambda: request_tags(call, resource)
+        values["aws:tagkeys"] = lambda: tag_keys(call, resource)
+        if asked.tags is not None:
+            service = asked.action.partition(":")[0]
+            values["aws:resourcetag/"] = values[f"{service}:resourcetag/"] = asked.tags
+        return values
 
 
 def of(call: Call) -> Context:
-    """The call's keys, the same object each time."""
-    if call.context is None:
-        call.context = CallContext(call)
-    return call.context
-
-
-def _of_call(call: Call) -> Values:
-    principal = call.principal
-    values: Values = {
-        "aws:CurrentTime": call.now,
-        "aws:EpochTime": int(call.now.timestamp()),
-        "aws:SecureTransport": call.secure,
-        **_of_source(call),
-        "aws:UserAgent": call.user_agent or None,
-        "aws:Referer": (call.header(b"referer") or b"").decode("latin-1") or None,
-        "aws:RequestedRegion": call.region,
-        "aws:ViaAWSService": False,
-        "aws:PrincipalType": _TYPES.get(principal.kind),
-        "aws:userid": principal.user_id,
-    }
-    if principal.account_id:
-        values |= _of_principal(principal)
-    if principal.session is not None:
-        values |= _of_session(principal.session, call)
-    return values
-
-
-def _of_source(call: Call) -> Values:
-    """As through a VPC endpoint, a request from within a VPC has that VPC and its address there, and no ``aws:SourceIp``: the
-    same address is in many VPCs."""
-    if call.source_vpc:
-        return {"aws:SourceVpc": call.source_vpc, "aws:VpcSourceIp": call.source_ip}
-    return {"aws:SourceIp": call.source_ip or None}
-
-
-def _of_principal(principal: Principal) -> Values:
-    """Of somebody with an account: an anonymous caller has none of these."""
-    return {
-        "aws:PrincipalArn": principal.issuer_arn if principal.kind == "assumed-role" else principal.arn,
-        "aws:PrincipalAccount": principal.account_id,
-        "aws:PrincipalIsAWSService": False,
-        "aws:PrincipalTag/": principal.tags,
-        "aws:username": principal.user_name,
-    }
-
-
-def _of_session(session: Session, call: Call) -> Values:
-    """Of temporary credentials: with the keys of a user or root themselves, none of these is present."""
-    values: Values = dict(session.keys)
-    values["aws:TokenIssueTime"] = session.issued_at
-    values["aws:MultiFactorAuthPresent"] = session.mfa_at is not None
-    if session.mfa_at is not None:
-        values["aws:MultiFactorAuthAge"] = max(0, int((call.now - session.mfa_at).total_seconds()))
-    values["aws:SourceIdentity"] = session.source_identity
-    values["aws:FederatedProvider"] = session.provider
-    return values
+    """The call's own keys, for questions that know more beside them."""
+    return CallContext(call)
 
 
 # ---------------------------------------------------------------------------------------------------------- tags in requests
@@ -134,11 +174,3 @@ def _pairs(tags: Any) -> dict[str, str]:
         if key:
             found[key] = tag.get("Value") or tag.get("value") or tag.get("TagValue") or ""
     return found
-
-
-def of_question(call: Call, resource: str) -> Values:
-    """The keys that a question has from its resource and the request's tags."""
-    return {
-        "aws:RequestTag/": lambda: request_tags(call, resource),
-        "aws:TagKeys": lambda: tag_keys(call, resource),
-    }

@@ -120,7 +120,11 @@ def _quantified(key: str, tests: list[Test], negated: bool, quantifier: str, if_
 
     def plain(context: Context) -> bool:
         found = context.get(key)
-        return absent if found is None else any(passes(value, context) for value in found) is not negated
+        if found is None:
+            return absent
+        if len(found) == 1:
+            return passes(found[0], context) is not negated
+        return any(passes(value, context) for value in found) is not negated
 
     return plain
 

@@ -23,6 +23,20 @@ def fold(name: str) -> str:
     return name.lower() if name.isascii() else name.translate(_UPPER)
 
 
+_AT_HAND = frozenset({
+    "aws:sourceip", "aws:sourcevpc", "aws:vpcsourceip", "aws:securetransport", "aws:useragent", "aws:referer", "aws:requestedregion",
+    "aws:viaawsservice", "aws:principalarn", "aws:principalaccount", "aws:principaltype", "aws:principalisawsservice",
+    "aws:principalorgid", "aws:userid", "aws:username", "aws:tokenissuetime", "aws:multifactorauthpresent", "aws:sourceidentity",
+    "aws:federatedprovider", "ec2:region",
+})  # fmt: skip
+
+
+def is_at_hand(key: str) -> bool:
+    """Whether the key is of the call or its caller, costs nothing to look up, and mostly has the same value in the next call."""
+    name = fold(key)
+    return name in _AT_HAND or name.startswith("aws:principaltag/")
+
+
 class Context:
     """The condition keys of one question. ``values`` has each key's value, or a function that is called when the key is
     first asked for, and never again. Names that end in ``/`` stand for families (tags). What is not here is looked for in
@@ -38,11 +52,12 @@ class Context:
 
     def get(self, key: str) -> tuple[str, ...] | None:
         """The values of a key, at least one; None when the request has no such key."""
-        return self._look(key)[0]
+        found = self._found.get(key)
+        return self.look(key)[0] if found is None else found[0]
 
     def single(self, key: str) -> str | None:
         """The value of a single-valued key, as a policy variable needs it; None when it is absent or has several."""
-        values, several = self._look(key)
+        values, several = self.look(key)
         return values[0] if values and not several else None
 
     def names(self) -> frozenset[str]:
@@ -60,7 +75,8 @@ class Context:
             self._values = {fold(name): value for name, value in self._given.items()}
         return self._values
 
-    def _look(self, key: str) -> tuple[tuple[str, ...] | None, bool]:
+    def look(self, key: str) -> tuple[tuple[str, ...] | None, bool]:
+        """The same, and whether the key is one of many values."""
         found = self._found.get(key)
         if found is None:
             found = self._found[key] = self._resolve(key)
@@ -83,7 +99,7 @@ class Context:
             for other in sorted(members):
                 if fold(other) == fold(member):
                     return (members[other],), False
-        return self._beneath._look(key) if self._beneath is not None else (None, False)
+        return self._beneath.look(key) if self._beneath is not None else (None, False)
 
     def _family(self, name: str) -> Mapping[str, str]:
         own = self._own()

@@ -16,8 +16,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
-from mallee.identity.rules.context import Context, fold
+from mallee.identity.rules.context import Context, fold, is_at_hand
 from mallee.identity.rules.policy import Kind, Policy, Position, Statement
 from mallee.identity.rules.principals import Caller, Named
 
@@ -35,7 +36,9 @@ SCP, RESOURCE, TRUST, IDENTITY, BOUNDARY, SESSION, ENDPOINT = (
 _ARTICLES = {IDENTITY: "an", TRUST: "the"}
 _NO_IDENTITY = frozenset(("anonymous", "service", "federated"))
 _REMEMBERED = 1024
+_MOST_KEYS = 8
 _NOTHING = Context()
+_ANYTHING = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +52,11 @@ class Source:
 
 
 class _Plan:
-    """What the policies of one holder have to say on one action."""
+    """What the policies of one holder have to say on one action. ``asked``: the keys that the answer depends on, if all of them
+    cost nothing to look up: then answers are kept by their values, and by the resource unless all statements are about
+    every resource (``everywhere``)."""
 
-    __slots__ = ("allows", "constant", "denies", "everywhere", "levels", "remembered")
+    __slots__ = ("allows", "answers", "asked", "denies", "everywhere", "levels")
 
     def __init__(self, grants: Grants, action: str) -> None:
         statements = {
@@ -65,9 +70,17 @@ class _Plan:
         self.denies = tuple((layer, each) for layer, each in everything if each[1].denies)
         self.levels = tuple(tuple(each for each in level if not each[1].denies) for level in levels)
         self.allows = {layer: tuple(each for each in found if not each[1].denies) for layer, found in statements.items()}
-        self.constant = all(each[1].constant for _, each in everything)
-        self.everywhere = self.constant and all(each[1].everywhere for _, each in everything)
-        self.remembered: Decision | None = None
+        self.everywhere = all(statement.everywhere for _, (_, statement) in everything)
+        keys = sorted({key for _, (_, statement) in everything for key in statement.keys})
+        cheap = len(keys) <= _MOST_KEYS and all(is_at_hand(key) for key in keys)
+        self.asked: tuple[str, ...] | None = tuple(keys) if cheap else None
+        self.answers: dict[tuple[Any, ...], Decision] = {}
+
+    def keep(self, key: tuple[Any, ...], decision: Decision) -> Decision:
+        if len(self.answers) >= _REMEMBERED:
+            self.answers.clear()
+        self.answers[key] = decision
+        return decision
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,27 +183,35 @@ def _about(sources: Iterable[Source], action: str) -> tuple[_Held, ...]:
 
 def decide(question: Question, grants: Grants) -> Decision:
     """The answer, found by as few looks as possible: ``matched`` has one deciding statement per type of policies."""
-    plan = grants.plan(question.action)
-    if not (plan.constant and question.resource == "*" and question.resource_policy is None and question.endpoint is None):
+    plan, principal = grants.plan(question.action), question.principal
+    owner = question.resource_owner
+    if (
+        plan.asked is None
+        or question.resource_policy is not None
+        or question.endpoint is not None
+        or (owner and owner != principal.account_id)
+        or not _has_policies(principal)
+    ):
         return _Asked(question, grants, plan).decision()
-    principal = question.principal
-    foreign = bool(question.resource_owner) and question.resource_owner != principal.account_id
-    if foreign or principal.kind == "root" or principal.kind in _NO_IDENTITY:
-        return _Asked(question, grants, plan).decision()
-    if plan.remembered is None:
-        plan.remembered = _Asked(question, grants, plan).decision()
-    return plan.remembered
+    look = question.context.look
+    key = ("*" if plan.everywhere else question.resource, *[look(each) for each in plan.asked])
+    return plan.answers.get(key) or plan.keep(key, _Asked(question, grants, plan).decision())
 
 
 def settled(action: str, principal: Caller, grants: Grants) -> Decision | None:
     """The answer that holds for every resource of the principal's own account that has no policy of its own, whatever its
     condition keys are; None when it depends on them. Never of a root, which no policy of its own can speak for."""
     plan = grants.plan(action)
-    if not plan.everywhere or principal.kind == "root" or principal.kind in _NO_IDENTITY:
+    if plan.asked != () or not plan.everywhere or not _has_policies(principal):
         return None
-    if plan.remembered is None:
-        plan.remembered = _Asked(Question(action, "*", _NOTHING, principal), grants, plan).decision()
-    return plan.remembered
+    return plan.answers.get(_ANYTHING) or plan.keep(
+        _ANYTHING, _Asked(Question(action, "*", _NOTHING, principal), grants, plan).decision()
+    )
+
+
+def _has_policies(principal: Caller) -> bool:
+    """Whether the answer is its policies', and so the same for all who have these grants."""
+    return principal.kind != "root" and principal.kind not in _NO_IDENTITY
 
 
 def explain(question: Question, grants: Grants) -> Decision:

@@ -80,9 +80,12 @@ class Statement:
 
     def applies(self, resource: str, context: Context) -> bool:
         """Whether it speaks of the resource and its conditions hold."""
-        if not self._resource(resource, context):
+        if not self.everywhere and not self._resource(resource, context):
             return False
-        return not self._conditions or all(condition(context) for condition in self._conditions)
+        for condition in self._conditions:  # noqa: SIM110 (all() and its generator cost as much as a condition)
+            if not condition(context):
+                return False
+        return True
 
     def covers(self, resource: str, context: Context) -> bool:
         return self._resource(resource, context)
