@@ -19,7 +19,7 @@ from tests.cloud.harness import TestCloud
 from tests.fabric.conftest import sqlite_template  # noqa: F401
 
 TIMES = Times(prepare=1, boot=4, stop=2, remove=1)
-REMEMBERED = {"journal", "nudges", "reconciliations", "client_tokens", "node_reports", "nodes"}
+REMEMBERED = {"journal", "nudges", "reconciliations", "client_tokens", "node_reports", "nodes", "iam_key_uses", "iam_service_uses"}
 
 
 @dataclass
