@@ -74,9 +74,17 @@ _SPELLED: dict[str, Callable[[Call], Value]] = {
     "aws:MultiFactorAuthAge": _since_mfa,
     "aws:SourceIdentity": _of_session(lambda session: session.source_identity),
     "aws:FederatedProvider": _of_session(lambda session: session.provider),
+    "ec2:Region": lambda call: call.region if call.service == "ec2" else None,
 }
 _KEYS = {fold(name): read for name, read in _SPELLED.items()}
+_SPELLING = {fold(name): name for name in _SPELLED}
 _PRINCIPAL_TAGS = fold("aws:PrincipalTag/")
+
+
+def reader(key: str) -> Callable[[Call], Any]:
+    """What reads from a call the value of a key that is at hand: something that can be compared."""
+    read = _KEYS.get(fold(key))
+    return read if read is not None else lambda call: CallContext(call).look(key)
 
 
 class CallContext(Context):
@@ -117,6 +125,14 @@ class QuestionContext(CallContext):
     def __init__(self, call: Call, asked: Check) -> None:
         super().__init__(call)
         self._asked = asked
+
+    def _resolve(self, key: str) -> tuple[tuple[str, ...] | None, bool]:
+        """What the check says of one of the call's keys stands before what the call says: the MFA code in AssumeRole's
+        request."""
+        name = key if key in _SPELLED else _SPELLING.get(fold(key))
+        if name is not None and name in self._asked.keys:
+            return Context._resolve(self, key)
+        return super()._resolve(key)
 
     def _apart(self) -> Values:
         call, asked = self._call, self._asked
