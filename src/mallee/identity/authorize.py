@@ -13,15 +13,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
-from mallee.identity import denials, grants
+from mallee.identity import context, denials, grants
 from mallee.identity.access import TAGGING, Access, Check, Values, check_on, identifiers, prefix
 from mallee.identity.call import Call
-from mallee.identity.context import QuestionContext
 from mallee.identity.rules.evaluate import Decision, Grants, Question, decide, settled
 from mallee.identity.rules.policy import Kind, Policy
 from mallee.wire.errors import AwsError
 
 Keys = dict[str, Values | Callable[[], Values]]
+
+_NO_POLICIES = frozenset({"root", "anonymous"})
+_REMEMBERED = 1024
 
 
 def authorize(call: Call, access: Access) -> None:
@@ -84,9 +86,22 @@ def _check(call: Call, held: Grants, asked: Check) -> None:
 
 
 def _is_certain(call: Call, held: Grants, action: str) -> bool:
-    """Whether the caller may do this to whatever its account has, however it is."""
-    decision = settled(action, call.principal, held)
-    return decision is not None and decision.allowed
+    """Whether this call may do that to whatever its account has, however it is. Most calls end here: what a plan of the grants
+    depends on is read from the call, and has been seen before."""
+    plan = held.plan(action)
+    if plan.asked is None or not plan.everywhere or call.principal.kind in _NO_POLICIES:
+        return False
+    if plan.by_call is None:
+        plan.by_call = tuple(context.reader(key) for key in plan.asked), {}
+    readers, known = plan.by_call
+    values = tuple([read(call) for read in readers])
+    found: bool | None = known.get(values)
+    if found is None:
+        decision = settled(action, call.principal, held, context.of(call))
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        found = known[values] = decision is not None and decision.allowed
+    return found
 
 
 def _are_certain(call: Call, held: Grants, actions: tuple[str, ...] | None) -> bool:
@@ -98,7 +113,7 @@ def _question(call: Call, asked: Check) -> Question:
     if isinstance(policy, str):
         policy = grants.compiled(policy, Kind.RESOURCE, asked.resource)
     assert policy is None or isinstance(policy, Policy)
-    return Question(asked.action, asked.resource, QuestionContext(call, asked), call.principal, policy, asked.owner)
+    return Question(asked.action, asked.resource, context.QuestionContext(call, asked), call.principal, policy, asked.owner)
 
 
 def _checks(call: Call, access: Access, action: str) -> Iterator[Check]:

@@ -38,7 +38,6 @@ _NO_IDENTITY = frozenset(("anonymous", "service", "federated"))
 _REMEMBERED = 1024
 _MOST_KEYS = 8
 _NOTHING = Context()
-_ANYTHING = ("*",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +53,9 @@ class Source:
 class _Plan:
     """What the policies of one holder have to say on one action. ``asked``: the keys that the answer depends on, if all of them
     cost nothing to look up: then answers are kept by their values, and by the resource unless all statements are about
-    every resource (``everywhere``)."""
+    every resource (``everywhere``). ``by_call`` is for whoever knows a shorter way from a call to these values."""
 
-    __slots__ = ("allows", "answers", "asked", "denies", "everywhere", "levels")
+    __slots__ = ("allows", "answers", "asked", "by_call", "denies", "everywhere", "levels")
 
     def __init__(self, grants: Grants, action: str) -> None:
         statements = {
@@ -75,6 +74,7 @@ class _Plan:
         cheap = len(keys) <= _MOST_KEYS and all(is_at_hand(key) for key in keys)
         self.asked: tuple[str, ...] | None = tuple(keys) if cheap else None
         self.answers: dict[tuple[Any, ...], Decision] = {}
+        self.by_call: Any = None
 
     def keep(self, key: tuple[Any, ...], decision: Decision) -> Decision:
         if len(self.answers) >= _REMEMBERED:
@@ -198,15 +198,13 @@ def decide(question: Question, grants: Grants) -> Decision:
     return plan.answers.get(key) or plan.keep(key, _Asked(question, grants, plan).decision())
 
 
-def settled(action: str, principal: Caller, grants: Grants) -> Decision | None:
-    """The answer that holds for every resource of the principal's own account that has no policy of its own, whatever its
-    condition keys are; None when it depends on them. Never of a root, which no policy of its own can speak for."""
+def settled(action: str, principal: Caller, grants: Grants, context: Context = _NOTHING) -> Decision | None:
+    """The answer that holds for every resource of the principal's own account that has no policy of its own, whatever further
+    keys a question about it has; None when it depends on them. Never of a root, which no policy of its own can speak for."""
     plan = grants.plan(action)
-    if plan.asked != () or not plan.everywhere or not _has_policies(principal):
+    if plan.asked is None or not plan.everywhere or not _has_policies(principal) or (plan.asked and context is _NOTHING):
         return None
-    return plan.answers.get(_ANYTHING) or plan.keep(
-        _ANYTHING, _Asked(Question(action, "*", _NOTHING, principal), grants, plan).decision()
-    )
+    return decide(Question(action, "*", context, principal), grants)
 
 
 def _has_policies(principal: Caller) -> bool:
