@@ -126,6 +126,7 @@ def test_it_goes_on_while_the_cloud_is_away_until_it_ends(held: RoleCredentials,
     cloud.now += 120
     assert ask(held) is None
     cloud.trouble = None
+    cloud.now += credentials.PAUSE
     assert key(held) == "ASIA4"
 
 
@@ -153,6 +154,14 @@ def test_another_profile_or_role_has_other_credentials(held: RoleCredentials, cl
     cloud.trouble = CredentialsMissing("none")
     held.keep({})
     assert ask(held) is None
+
+
+def test_a_guest_that_asks_all_the_time_does_not_make_the_node_do_so(held: RoleCredentials, cloud: Cloud) -> None:
+    for trouble in (CredentialsMissing("none"), Unreachable("away")):
+        cloud.trouble, before = trouble, len(cloud.asked)
+        cloud.now += credentials.PAUSE + 0.1
+        assert [ask(held) for _ in range(50)] == [None] * 50
+        assert len(cloud.asked) == before + 1
 
 
 def test_many_who_wait_wait_for_one_answer(held: RoleCredentials, cloud: Cloud) -> None:
@@ -248,6 +257,7 @@ def test_without_the_cloud_the_answer_is_that_there_is_none_now(served: Any) -> 
     cloud.trouble = Unreachable("away")
     assert one.http("GET", f"{PLACE}web-role")[0] == 503
     cloud.trouble = None
+    time.sleep(credentials.PAUSE)
     assert json.loads(one.get(f"{PLACE}web-role"))["Code"] == "Success"
     cloud.gate = threading.Event()  # a cloud that does not answer costs nobody else anything
     waiting = one.socket()

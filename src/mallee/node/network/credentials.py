@@ -25,6 +25,7 @@ RENEWED_AFTER = 3600.0  # seconds from when on a set is renewed, while it is han
 SPARE = 1200.0  # seconds that a set handed out shall be good for: clients renew theirs a quarter of an hour before it ends
 KEPT_REFUSAL = 30.0  # seconds for which the cloud's refusal is repeated
 RETRY = 10.0  # seconds until a renewal that failed is tried again
+PAUSE = 1.0  # the same while there are none: a guest that asks all the time does not make the node do so
 LOOK_EVERY = 30.0
 THREADS = 2
 
@@ -69,11 +70,12 @@ class RoleCredentials:
             now = self._now()
             held.wanted = True
             ready = held.found if self._is_ready(held, now) else None
-            if ready is None:
+            answered = ready is not None or (held.found is None and now < held.not_before)
+            if not answered:
                 self._begin(key, held, done)
             elif held.good and now - held.fetched_at > RENEWED_AFTER and now >= held.not_before:
                 self._begin(key, held, None)
-        if ready is not None:
+        if answered:
             done(ready)
 
     def _held(self, guest: Guest, key: Key) -> _Set:
@@ -118,10 +120,9 @@ class RoleCredentials:
             if found is not None:
                 held.found, held.fetched_at, held.ends_at = found, now, _seconds(found.expires_at)
                 held.wanted, held.not_before = bool(waiting), 0.0
-            elif missing:
-                held.found = None
             else:
-                held.not_before = now + RETRY
+                held.found = None if missing else held.found
+                held.not_before = now + (RETRY if held.found is not None else PAUSE)
             answer = held.found if held.found is not None and (not held.good or held.ends_at > now) else None
         for done in waiting:
             try:
