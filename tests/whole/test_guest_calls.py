@@ -86,6 +86,8 @@ def test_the_starter_image_calls_the_api(real: Cloud, guest: str) -> None:
     assert "<vpcId>" in named
     refused = real.command("ssh", guest, f"aws-query ec2 TerminateInstances InstanceId.1={guest}", check=False)
     assert refused.returncode != 0 and "403" in refused.stderr
+    told = real.command("doctor", guest).stdout
+    assert "caller, by the instance profile caller" in told and "connections, 0 refused" in told
 
 
 def test_an_unmodified_boto3_calls_it_from_within_the_guest(real: Cloud, guest: str) -> None:

@@ -99,6 +99,8 @@ def test_the_cloud_is_told_who_asks_whether_it_has_a_public_address_or_not(serve
     assert call(b) == f"{origin.PLAIN} {first} 10.0.0.11"
     assert call(other) == f"{origin.PLAIN} {second} 10.0.0.10"
     assert call(a, 443) == f"{origin.TLS} {first} 10.0.0.10"
+    facts = lab.networks.inspect(lab.desired.networks[0].ports[0].guest_id)["api"]
+    assert (facts["count"], facts["refused"], facts["last"]["why"]) == (2, 0, "passed on")
 
 
 def test_nothing_else_of_the_host_is_there(served: Any, host: Box) -> None:

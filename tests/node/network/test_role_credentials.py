@@ -54,7 +54,9 @@ class Cloud:
             return Credentials(self.code, "web-role", moment(self.now), "EC2 cannot assume the role web-role.")
         number = len(self.asked)
         ends = moment(self.now + 6 * HOURS)
-        return Credentials("Success", "web-role", moment(self.now), "", f"ASIA{number}", f"secret{number}", f"token{number}", ends)
+        return Credentials(
+            "Success", "web-role", moment(self.now), "", f"ASIA{number}", f"secret{number}", f"token{number}", ends
+        )
 
 
 @pytest.fixture
@@ -226,7 +228,7 @@ PLACE = "/latest/meta-data/iam/security-credentials/"
 
 @pytest.mark.node
 def test_a_guest_gets_the_credentials_of_its_role(served: Any) -> None:
-    _, cloud, net, one, two = served
+    lab, cloud, net, one, two = served
     assert one.get(PLACE) == "web-role"
     told = json.loads(one.get(f"{PLACE}web-role"))
     assert list(told) == ["Code", "LastUpdated", "Type", "AccessKeyId", "SecretAccessKey", "Token", "Expiration"]
@@ -238,6 +240,12 @@ def test_a_guest_gets_the_credentials_of_its_role(served: Any) -> None:
     assert one.http("GET", f"{PLACE}other")[0] == 404
     assert two.http("GET", PLACE)[0] == 404 and two.http("GET", f"{PLACE}web-role")[0] == 404
     assert one.http("HEAD", f"{PLACE}web-role")[:2] == (200, b"")
+    facts = lab.networks.inspect(guest)["credentials"]
+    assert [(each["role"], each["delivery"], each["code"]) for each in facts] == [
+        ("web-role", "1.0", "Success"),
+        ("web-role", "2.0", "Success"),
+    ]
+    assert "secret" not in repr(facts) and "token" not in repr(facts)
 
 
 @pytest.mark.node

@@ -10,6 +10,7 @@ from mallee.cli.doctor.examination import Report
 from mallee.compute import records, rules
 from mallee.compute.records import Instance
 from mallee.durable import faults, job_of
+from mallee.identity import instance_profiles
 from mallee.nodes import records as nodes
 from mallee.settings import Settings
 from mallee.store import Tx
@@ -26,6 +27,7 @@ def examine(chosen: Settings, instance_id: str, report: Report) -> None:
         _job(tx, instance, report)
         for fault in faults.open_(tx, instance_id):
             report.bad(f"fault {fault.code}", fault.cause, fault.cause, fault.remedy)
+        _role(tx, chosen, instance, report)
         placed = _placement(tx, instance, report)
         console = nodes.console(tx, instance_id)
     if not placed or chosen.simulated or instance.state == rules.TERMINATED:
@@ -39,7 +41,7 @@ def examine(chosen: Settings, instance_id: str, report: Report) -> None:
     _guest(facts, instance, report)
     for port in (facts.get("network") or {}).get("ports", []):
         _port(port, instance, report)
-    _metadata((facts.get("network") or {}).get("metadata"), instance, report)
+    _metadata(facts.get("network") or {}, instance, report)
     _console(facts.get("console", ""), instance, report)
 
 
@@ -188,11 +190,36 @@ def _rules(port: dict[str, Any], report: Report) -> None:
     report.note("refused", ", ".join(f"{side} {count}" for side, count in dropped.items()) or "nothing")
 
 
-def _metadata(tally: dict[str, Any] | None, instance: Instance, report: Report) -> None:
-    if tally is not None and instance.state == rules.RUNNING:
-        report.note(
-            "metadata",
-            f"{tally['count']} requests, {tally['refused']} refused, {_last(tally)}",
+def _metadata(network: dict[str, Any], instance: Instance, report: Report) -> None:
+    if instance.state != rules.RUNNING:
+        return
+    for hop, what in (("metadata", "requests"), ("api", "connections")):
+        tally = network.get(hop)
+        if tally is not None:
+            report.note(hop, f"{tally['count']} {what}, {tally['refused']} refused, {_last(tally)}")
+    for held in network.get("credentials") or ():
+        ends = f", good until {held['ends']}" if held["ends"] else ""
+        report.note("credentials", f"{held['code']} for {held['role']}, by version {held['delivery']} of the service{ends}")
+
+
+def _role(tx: Tx, chosen: Settings, instance: Instance, report: Report) -> None:
+    if instance.profile_id is None:
+        return
+    profile = instance_profiles.profile(tx, chosen.partition, instance.profile_id)
+    if profile is None:
+        wrong = f"The instance profile {instance.profile_arn} of {instance.id} was deleted: it has no credentials."
+        report.bad("role", "the profile is gone", wrong, "Associate another instance profile with the instance.")
+    elif profile.role is None:
+        wrong = f"The instance profile {profile.name} holds no role: {instance.id} has no credentials."
+        remedy = f"aws iam add-role-to-instance-profile --instance-profile-name {profile.name} --role-name …"
+        report.bad("role", f"none in {profile.name}", wrong, remedy)
+    else:
+        report.check(
+            "role",
+            instance_profiles.trusts_ec2(tx, profile.role, chosen.partition),
+            f"{profile.role.name}, by the instance profile {profile.name}",
+            f"The trust policy of the role {profile.role.name} does not let ec2.amazonaws.com assume it.",
+            f"aws iam update-assume-role-policy --role-name {profile.role.name} …",
         )
 
 

@@ -17,7 +17,7 @@ from mallee.fabric import origin
 from mallee.fabric.origin import Origin
 from mallee.node.network.loop import READ, WRITE, Loop
 from mallee.node.network.routers import API
-from mallee.node.network.served import Place, View
+from mallee.node.network.served import Place, Tallies, View
 
 PORTS = {80: origin.PLAIN, 443: origin.TLS}
 PER_GUEST, IN_ALL = 64, 2048  # connections at a time
@@ -29,11 +29,12 @@ _BATCH = 32
 class Door:
     """The listening sockets of one VPC and the connections that came through them; made inside the router's namespace."""
 
-    def __init__(self, run: Path, loop: Loop, vpc_id: str) -> None:
+    def __init__(self, run: Path, loop: Loop, vpc_id: str, tallies: Tallies) -> None:
         """``run``: the folder of the cloud's sockets."""
         self.run = run
         self.loop = loop
         self.vpc_id = vpc_id
+        self.tallies = tallies
         self.view = View()
         self.relays: set[Relay] = set()
         self.per_guest: dict[str, int] = {}
@@ -73,8 +74,12 @@ class Door:
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             place = self.view.by_ip.get(ip)
-            known = place is not None and self.per_guest.get(place.port.guest_id, 0) < PER_GUEST
-            if place is None or not known or len(self.relays) >= IN_ALL:
+            if place is None:
+                guest.close()
+                continue
+            tally = self.tallies.of(place.port.guest_id)
+            if self.per_guest.get(place.port.guest_id, 0) >= PER_GUEST or len(self.relays) >= IN_ALL:
+                tally.note(refused=True, port=port, why="too many connections")
                 guest.close()
                 continue
             header = origin.encode(Origin(self.vpc_id, ip, source_port), API, port)
@@ -83,10 +88,12 @@ class Door:
                 guest.setblocking(False)
                 cloud.setblocking(False)
                 cloud.connect(str(self.run / PORTS[port]))
-            except OSError:  # the cloud is away: the guest's client tries again
+            except OSError:  # the guest's client tries again
+                tally.note(refused=True, port=port, why="the cloud is away")
                 guest.close()
                 cloud.close()
                 continue
+            tally.note(port=port, why="passed on")
             Relay(self, place, guest, cloud, header)
 
 

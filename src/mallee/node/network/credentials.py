@@ -78,6 +78,15 @@ class RoleCredentials:
         if answered:
             done(ready)
 
+    def facts(self, guest_id: str) -> list[dict[str, object]]:
+        """What is kept for a guest, without anything secret, for doctor."""
+        with self._lock:
+            return [
+                {"role": held.owner[1], "delivery": key[1], "code": held.found.code, "ends": held.found.expires_at}
+                for key, held in self._sets.items()
+                if key[0] == guest_id and held.found is not None
+            ]
+
     def _held(self, guest: Guest, key: Key) -> _Set:
         held = self._sets.get(key)
         if held is None or held.owner != owner(guest):

@@ -42,7 +42,14 @@ def inspect(networks: Networks, guest_id: str) -> dict[str, Any]:
         with _gathering(facts):
             _port_facts(networks, networks.vpc(vpc_id), port, facts)
         found.append(facts)
-    return {"guest": guest_id, "ports": found, "metadata": networks.services.metadata.of(guest_id).facts()}
+    services = networks.services
+    return {
+        "guest": guest_id,
+        "ports": found,
+        "metadata": services.metadata.of(guest_id).facts(),
+        "credentials": services.credentials.facts(guest_id),
+        "api": services.api.of(guest_id).facts(),
+    }
 
 
 def _port_facts(networks: Networks, vpc: Vpc, port: Port, facts: dict[str, Any]) -> None:

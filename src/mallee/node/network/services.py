@@ -41,6 +41,7 @@ class Services:
         self.relays.every_second(self._tick_relays)
         self.dhcp = Tallies()  # by port
         self.metadata = Tallies()  # by guest
+        self.api = Tallies()  # by guest
         self._tokens: imds.Tokens | None = None
         self._vpcs: dict[str, Sockets] = {}
 
@@ -68,7 +69,7 @@ class Services:
                 responder.close()
                 raise
             try:
-                door = api.Door(self.config.run, self.relays, vpc_id)
+                door = api.Door(self.config.run, self.relays, vpc_id, self.api)
             except OSError:
                 responder.close()
                 server.socket.close()
@@ -94,6 +95,7 @@ class Services:
     def keep(self, ports: set[str], guests: dict[str, Guest]) -> None:
         self.dhcp.keep(ports)
         self.metadata.keep(set(guests))
+        self.api.keep(set(guests))
         self.credentials.keep(guests)
 
     def _tick(self) -> None:
