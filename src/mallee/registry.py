@@ -51,7 +51,8 @@ class RegistryError(Exception):
 @dataclass(frozen=True, slots=True)
 class Handler:
     """One operation that works. ``writes``: it needs a transaction that writes. ``dry``: its input has a DryRun member.
-    ``prefix`` is that of the service's actions, ``access`` what the operation is checked against."""
+    ``prefix`` is that of the service's actions, ``access`` what the operation is checked against, ``prepare`` what is done before
+    its transaction (``prepared_by``)."""
 
     service: str
     operation: str
@@ -61,6 +62,7 @@ class Handler:
     access: Access
     prefix: str
     note: str = ""
+    prepare: Callable[[Call], Any] | None = None
 
     @property
     def action(self) -> str:
@@ -159,8 +161,9 @@ class Registry:
         shape = service.operation(operation).input
         dry = shape is not None and "DryRun" in shape.members
         self._handlers[key] = Handler(
-            service.name, operation, function, is_writing(function), dry, access, prefix(service.name), note
-        )
+            service.name, operation, function, is_writing(function), dry, access, prefix(service.name), note,
+            getattr(function, "mallee_prepare", None),
+        )  # fmt: skip
 
 
 def _optional(name: str) -> ModuleType | None:

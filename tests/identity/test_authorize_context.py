@@ -43,7 +43,7 @@ def tx(identity: Identity) -> Iterator[Tx]:
 
 
 def call(identity: Identity, tx: Tx, principal: Principal, service: str = "sts", **more: Any) -> Call:
-    given: dict[str, Any] = {"source_ip": "192.0.2.7", "user_agent": "curl/8", "input": {}, **more}
+    given: dict[str, Any] = {"source_ip": "192.0.2.7", "header": {b"user-agent": b"curl/8"}.get, "input": {}, **more}
     return Call(service, "DoThings", principal=principal, tx=tx, request_id="r", settings=identity.settings, **given)
 
 
@@ -140,7 +140,7 @@ def test_what_the_request_says_of_itself(identity: Identity, tx: Tx) -> None:
     found = context.of(call(identity, tx, BOB, secure=True, header=headers.get))
     assert found.get("aws:SecureTransport") == ("true",)
     assert found.get("aws:Referer") == ("https://example.org/ä",)
-    bare = context.of(call(identity, tx, BOB, source_ip="", user_agent=""))
+    bare = context.of(call(identity, tx, BOB, source_ip="", header={}.get))
     assert [bare.get(f"aws:{name}") for name in ("SourceIp", "UserAgent", "Referer")] == [None] * 3
 
 

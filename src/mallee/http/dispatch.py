@@ -140,17 +140,14 @@ class Dispatcher:
         def asked(tx: Tx, prepared: Any = None) -> Call:
             call = Call(
                 service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source.address,
-                (request.header(b"user-agent") or b"").decode("latin-1"), found.version, protocol,
-                source.secure, self._tools, request.header, prepared=prepared, source_vpc=source.vpc_id,
+                found.version, protocol, source.secure, self._tools, request.header, prepared=prepared,
+                source_vpc=source.vpc_id,
             )  # fmt: skip
             self._usage.note(principal, handler.prefix, handler.operation, tx.now)
             authorize(call, handler.access)
             return call
 
-        prepare = getattr(handler.function, "mallee_prepare", None)
-        prepared = None if prepare is None else self._look(principal, lambda tx: prepare(asked(tx)))
-        if isinstance(prepared, Outside):
-            prepared = prepared.work()
+        prepared = None if handler.prepare is None else self._prepared(handler.prepare, principal, asked)
 
         def work(tx: Tx) -> dict[str, Any] | Kept | None:
             try:
@@ -165,6 +162,10 @@ class Dispatcher:
         if isinstance(output, Kept):
             raise output
         return output
+
+    def _prepared(self, prepare: Callable[[Call], Any], principal: Principal, asked: Callable[[Tx], Call]) -> Any:
+        found = self._look(principal, lambda tx: prepare(asked(tx)))
+        return found.work() if isinstance(found, Outside) else found
 
     def _transact(self, handler: Handler, principal: Principal, request_id: str, work: Callable[[Tx], _T]) -> _T:
         """What ``work`` raises undoes everything that it wrote; what the database refuses for a conflict is done again. The

@@ -89,7 +89,6 @@ class Call:
     request_id: str
     settings: Settings
     source_ip: str = ""
-    user_agent: str = ""
     version: str = ""  # the API version the client asked for
     protocol: str = ""  # what the client speaks: ec2, query, json, …
     secure: bool = False  # whether it came by TLS

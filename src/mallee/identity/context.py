@@ -43,6 +43,10 @@ def _principal_arn(principal: Principal) -> str:
     return principal.issuer_arn if principal.kind == "assumed-role" else principal.arn
 
 
+def _header(call: Call, name: bytes) -> str | None:
+    return (call.header(name) or b"").decode("latin-1") or None
+
+
 def _since_mfa(call: Call) -> Value:
     session = call.principal.session
     if session is None or session.mfa_at is None:
@@ -59,8 +63,8 @@ _SPELLED: dict[str, Callable[[Call], Value]] = {
     "aws:SourceIp": lambda call: None if call.source_vpc else call.source_ip or None,
     "aws:SourceVpc": lambda call: call.source_vpc or None,
     "aws:VpcSourceIp": lambda call: call.source_ip if call.source_vpc else None,
-    "aws:UserAgent": lambda call: call.user_agent or None,
-    "aws:Referer": lambda call: (call.header(b"referer") or b"").decode("latin-1") or None,
+    "aws:UserAgent": lambda call: _header(call, b"user-agent"),
+    "aws:Referer": lambda call: _header(call, b"referer"),
     "aws:RequestedRegion": lambda call: call.region,
     "aws:ViaAWSService": lambda call: False,
     "aws:PrincipalType": lambda call: _TYPES.get(call.principal.kind),
