@@ -43,6 +43,12 @@ def _bad(how: str) -> Unreadable:
     return Unreadable("syntax", value=how)
 
 
+def _text(raw: bytes) -> str:
+    if b"\0" in raw:  # which no database keeps
+        raise _bad("The request body contains characters that are not allowed.")
+    return raw.decode()
+
+
 def _argument(body: bytes, at: int, info: int) -> tuple[int, int]:
     if info < 24:
         return info, at
@@ -67,7 +73,7 @@ def _item(body: bytes, at: int, depth: int) -> tuple[Any, int]:
         if end > len(body):
             raise IndexError
         raw = body[at:end]
-        return (raw.decode() if major == 3 else raw), end
+        return (_text(raw) if major == 3 else raw), end
     if major == 0:
         return _argument(body, at, info)
     if major == 1:

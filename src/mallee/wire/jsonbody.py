@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime
@@ -20,6 +21,9 @@ def _refused(name: str) -> Any:
     raise ValueError(f"{name} is not JSON")
 
 
+# Escapes that may stand for such; a pair of halves is one character, and a backslash may be escaped itself.
+_ESCAPES = re.compile(rb"\\u(?:0000|[dD][89a-fA-F])")
+_UNSPEAKABLE = re.compile("[\x00\ud800-\udfff]")
 _DECODER = json.JSONDecoder(parse_constant=_refused)
 _ENCODER = json.JSONEncoder(ensure_ascii=False, separators=(",", ":"), check_circular=False, allow_nan=False)
 
@@ -29,12 +33,31 @@ def decode(body: bytes) -> Any:
     if not body or body.isspace():
         return {}
     try:
-        return _DECODER.decode(body.decode())
+        value = _DECODER.decode(body.decode())
     except (
         ValueError,
         RecursionError,
     ):  # Not UTF-8, not JSON, an integer of thousands of digits, or nested without end.
         raise Unreadable("syntax", value="The request body is not valid JSON.") from None
+    if _ESCAPES.search(body) and not _is_speakable(value):
+        raise Unreadable("syntax", value="The request body contains characters that are not allowed.")
+    return value
+
+
+def _is_speakable(value: Any) -> bool:
+    """Whether no text of it has what only an escape can bring: a NUL, which no database keeps, or half a character."""
+    left = [value]
+    while left:
+        value = left.pop()
+        if value.__class__ is str:
+            if _UNSPEAKABLE.search(value):
+                return False
+        elif value.__class__ is list:
+            left += value
+        elif value.__class__ is dict:
+            left += value.keys()
+            left += value.values()
+    return True
 
 
 def encode(value: Any) -> bytes:
