@@ -62,4 +62,6 @@ def at_least(what: str, reference: str, wanted: float, measure: Callable[[], tup
 
 
 def _seconds(value: float) -> str:
+    if value < 0.001:
+        return f"{value * 1e6:.1f} µs"
     return f"{value:.2f} s" if value >= 0.1 else f"{value * 1e3:.1f} ms"
