@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -51,6 +52,12 @@ class Aws:
         if status:
             raise Refused(errors.strip())
         return out
+
+    def script(self, *words: str) -> subprocess.CompletedProcess[str]:
+        """The command as it is installed, with its start."""
+        return subprocess.run(
+            [str(AWS), *words], env=self.environment(), capture_output=True, text=True, timeout=120, check=False
+        )
 
     def environment(self, **more: str) -> dict[str, str]:
         bare = {name: value for name, value in os.environ.items() if not name.startswith("AWS_")}

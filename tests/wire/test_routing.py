@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import datetime
+import json
 from typing import Any
 
 import pytest
@@ -88,6 +90,27 @@ def test_answers_bear_the_json_version_of_the_request() -> None:
     route = wire.route(request("POST", "/", headers, b"{}"))
     assert (b"content-type", b"application/x-amz-json-1.1") in route.respond({}, "r")[1]
     assert (b"content-type", b"application/x-amz-json-1.1") in route.error(AwsError("A", "b"), "r")[1]
+
+
+def test_a_query_client_may_ask_for_json() -> None:
+    wanted = (b"accept", b"application/json")
+    route = wire.route(form("Action=GetUser&Version=2010-05-08", [*signed("iam"), wanted]))
+    at = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    user = {"UserName": "u", "Path": "/", "UserId": "id", "Arn": "arn", "CreateDate": at, "Tags": [{"Key": "k", "Value": "v"}]}
+    status, headers, body = route.respond({"User": user}, "r")
+    told = json.loads(body)["GetUserResponse"]
+    assert (status, headers[0]) == (200, (b"content-type", b"application/json"))
+    assert told["ResponseMetadata"] == {"RequestId": "r"}
+    assert told["GetUserResult"]["User"] == user | {"CreateDate": at.timestamp()}
+    error = json.loads(route.error(AwsError("NoSuchEntity", "x"), "r")[2])
+    assert error == {"Error": {"Code": "NoSuchEntity", "Message": "x", "Type": "Sender"}, "RequestId": "r"}
+    unknown = form("Action=Nothing", [*signed("iam"), wanted])
+    assert json.loads(wire.fallback_error(unknown, refused(unknown), "r")[2])["Error"]["Code"] == "InvalidAction"
+    nothing = wire.route(form("Action=DeleteUser&Version=2010-05-08", [*signed("iam"), wanted])).respond(None, "r")
+    assert json.loads(nothing[2]) == {"DeleteUserResponse": {"ResponseMetadata": {"RequestId": "r"}}}
+    for others in (b"*/*", b"application/json, text/plain, */*", b"text/xml"):
+        route = wire.route(form("Action=GetUser&Version=2010-05-08", [*signed("iam"), (b"accept", others)]))
+        assert route.respond({"User": user}, "r")[2].startswith(b"<?xml")
 
 
 def test_presigned_scopes() -> None:
@@ -191,7 +214,9 @@ def test_route53_trailing_slashes_and_nearby_paths() -> None:
     base = "/2013-04-01"
     assert found(request("POST", f"{base}/hostedzone/Z1/rrset/", scope))[1] == "ChangeResourceRecordSets"
     assert found(request("POST", f"{base}/hostedzone/Z1/rrset", scope))[1] == "ChangeResourceRecordSets"
-    assert found(request("GET", f"{base}/trafficpolicyinstances/hostedzone", scope))[1] == "ListTrafficPolicyInstancesByHostedZone"
+    assert (
+        found(request("GET", f"{base}/trafficpolicyinstances/hostedzone", scope))[1] == "ListTrafficPolicyInstancesByHostedZone"
+    )
     assert found(request("GET", f"{base}/hostedzonesbyname", scope))[1] == "ListHostedZonesByName"
     assert refused(request("GET", f"{base}/nothing", scope)).code == "InvalidAction"
 

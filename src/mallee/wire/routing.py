@@ -146,11 +146,11 @@ class Router:
     def _of_form(self, request: Request, entries: list[Entry], name: str, version: str) -> Address:
         entry = self._form_entry(request, entries, name, version)
         if entry is None:
-            return Address(PROTOCOLS["query"], None, version, name)
+            return Address(PROTOCOLS["query"], None, version, name, wants_json(request))
         protocol = "ec2" if "ec2" in entry.protocols else "query"
         if not _VERSION.fullmatch(version):
             version = entry.version
-        return Address(PROTOCOLS[protocol], self._services.get(entry.name), version, name)
+        return Address(PROTOCOLS[protocol], self._services.get(entry.name), version, name, wants_json(request))
 
     def _of_path(self, request: Request, entries: list[Entry]) -> Address:
         entry = next((entry for entry in entries if entry.is_rest), None)
@@ -199,6 +199,11 @@ class Router:
             if entry.is_form and name in self._services.get(entry.name).operations:
                 return entry
         return None
+
+
+def wants_json(request: Request) -> bool:
+    """Whether a client of the query protocol would rather read JSON: not one that would take it among others."""
+    return (request.header(b"accept") or b"").strip().lower() == b"application/json"
 
 
 def _strange_subresource(request: Request, query: list[tuple[str, str]], service: Service) -> AwsError | None:

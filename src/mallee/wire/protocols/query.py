@@ -1,10 +1,14 @@
-"""The query protocol: a form in, XML out, inside ``<OperationResponse><OperationResult>``."""
+"""The query protocol: a form in, XML out, inside ``<OperationResponse><OperationResult>``.
+
+A client that accepts JSON and nothing else gets the same as JSON, as from AWS: so servers ask STS whose presigned
+GetCallerIdentity they were shown (Kubernetes' aws-iam-authenticator, logins of vaults). ``params`` of a route tell it.
+"""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from mallee.wire import times
+from mallee.wire import jsonbody, times
 from mallee.wire.errors import AwsError
 from mallee.wire.forms import FormReaders, tree
 from mallee.wire.message import Request, Response, unquoted
@@ -18,6 +22,7 @@ if TYPE_CHECKING:
     from mallee.wire.routing import Route
 
 _TYPE = (b"content-type", b"text/xml")
+_JSON = (b"content-type", b"application/json")
 
 
 class QueryProtocol(Protocol):
@@ -41,6 +46,8 @@ class QueryProtocol(Protocol):
 
     def write(self, route: Route, output: dict[str, Any], request_id: str) -> Response:
         operation = route.operation
+        if route.params:
+            return _json(operation, output, request_id)
         name = operation.name
         parts = [f'{DECLARATION}<{name}Response xmlns="{escaped(namespace(route.service, route.version))}">']
         if operation.output is not None:
@@ -56,6 +63,8 @@ class QueryProtocol(Protocol):
 
     def error(self, service: Service | None, version: str, params: Any, error: AwsError, request_id: str) -> Response:
         what = told(service, error)
+        if params:
+            return _json_error(what, request_id)
         xmlns = (
             escaped(namespace(service, version))
             if service is not None
@@ -72,6 +81,29 @@ class QueryProtocol(Protocol):
             [_TYPE, (b"x-amzn-requestid", request_id.encode())],
             "".join(parts).encode("utf-8", "replace"),
         )
+
+
+def _json(operation: Operation, output: dict[str, Any], request_id: str) -> Response:
+    answer: dict[str, Any] = {}
+    if operation.output is not None:
+        wrapper = operation.output_traits.get("resultWrapper") or f"{operation.name}Result"
+        write: jsonbody.Plain = operation.compiled("query.json", _json_writer)
+        answer[wrapper] = write(output)
+    elif output:
+        raise KeyError(next(iter(output)))
+    answer["ResponseMetadata"] = {"RequestId": request_id}
+    return 200, [_JSON, (b"x-amzn-requestid", request_id.encode())], jsonbody.encode({f"{operation.name}Response": answer})
+
+
+def _json_error(what: Told, request_id: str) -> Response:
+    error = {"Code": what.code, "Message": what.message, "Type": "Sender" if what.sender else "Receiver"}
+    body = jsonbody.encode({"Error": error, "RequestId": request_id})
+    return what.status, [_JSON, (b"x-amzn-requestid", request_id.encode())], body
+
+
+def _json_writer(model: Model, operation: Operation) -> jsonbody.Plain:
+    assert operation.output is not None
+    return jsonbody.JsonWriters(model).structure(operation.output)
 
 
 def _queue_of_path(fields: dict[str, Any], names: frozenset[str], request: Request) -> None:
