@@ -31,7 +31,7 @@ EXAMPLES = 8
 LONGEST = 5.0  # seconds
 
 NASTY = [
-    "", " ", "\0", "\n", "\ufeff", "\ud7ff", "a\n", "null", "true", "-1", "0", "1e400", "9" * 30, "NaN", "${aws:username}", "*", "../..",
+    "", " ", "\0", "\n", "\ufeff", "\ud7ff", "\ud800", "a\n", "null", "true", "-1", "0", "1e400", "9" * 30, "NaN", "${aws:username}", "*", "../..",
     "arn:aws:iam::*:user/*", "arn:aws:iam::aws:policy/AdministratorAccess", "arn:::::", "arn:aws:iam::123456789012:role/" + "a" * 100,
     "%00", "%", "<x/>", "&amp;", "]]>", "{}", "[]", '{"Version":"2012-10-17","Statement":[]}', "😀" * 50, "e\u0301", "\u202e", "\u212a",
     "root", "aws:x", "v1", "v0", "v99999999999999999999", "2024-02-30T00:00:00Z", "9999-12-31T23:59:59Z", "0001-01-01T00:00:00Z",
