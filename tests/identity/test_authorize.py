@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +15,8 @@ import pytest
 from mallee.identity import denials, grants, records
 from mallee.identity.access import Access, Check, On, ResourceType, check_on
 from mallee.identity.authorize import allowed, authorize, check
-from mallee.identity.call import ANONYMOUS, Call, Principal
-from mallee.identity.records import control, policies, users
+from mallee.identity.call import ANONYMOUS, Call, Principal, Session
+from mallee.identity.records import control, policies, roles, users
 from mallee.identity.tools import Tools
 from mallee.store import Tx
 from mallee.wire import AwsError
@@ -476,3 +477,76 @@ def test_service_control_policies_bind_roots_too(world: World) -> None:
     with world.call(root) as call:
         made = check_on(call, "ec2:TwistWidgets", WIDGET, "w-1")
         assert not allowed(call, made).allowed
+
+
+# --------------------------------------------------------------------------------------------------------- other principals
+
+
+def session(kind: str, holder_id: str, *policies_: str, account_id: str = ACCOUNT, arns: tuple[str, ...] = ()) -> Session:
+    start = datetime.datetime(2026, 1, 1, tzinfo=datetime.UTC)
+    return Session(kind, account_id, holder_id, "me", start, start + datetime.timedelta(days=1), policies_, arns)
+
+
+def role(world: World, *statements: dict[str, Any], account_id: str = ACCOUNT, **more: Any) -> Principal:
+    """A session of a new role."""
+    with world.database.transaction() as tx:
+        made = roles.add_role(tx, account_id, f"role{next(world.numbers)}", "{}", **more)
+        world.write(tx, made.id, *statements)
+    arn = f"arn:aws:sts::{account_id}:assumed-role/{made.name}/me"
+    given = session("assumed-role", made.id, account_id=account_id)
+    return Principal(account_id, arn, f"{made.id}:me", "assumed-role", None, "ASIA1", made.id, made.arn("aws"), given)
+
+
+def test_a_role_s_session_has_the_role_s_policies(world: World) -> None:
+    world.passes(role(world, BEND), Access())
+    assert "no identity-based policy" in world.refusal(role(world), Access())
+
+
+def test_a_boundary_that_is_gone_allows_nothing(world: World) -> None:
+    within = role(world, BEND, boundary_arn=f"arn:aws:iam::{ACCOUNT}:policy/gone")
+    assert "no permissions boundary allows" in world.refusal(within, Access())
+
+
+def test_service_linked_roles_are_above_service_control_policies(world: World) -> None:
+    account = "333333333333"
+    with world.database.transaction() as tx:
+        records.add_account(tx, account, None, "third")
+        scp = control.add_scp(tx, "nothing", "", policy({"Effect": "Deny", "Action": "*"}))
+        control.attach_scp(tx, scp.id, account)
+        grants.forget_after(tx)
+    assert "service control policy" in world.refusal(role(world, BEND, account_id=account), Access())
+    world.passes(role(world, BEND, account_id=account, linked_service="autoscaling.amazonaws.com"), Access())
+
+
+def test_a_federated_user_may_what_issuer_and_session_both_allow(world: World) -> None:
+    bob = world.user(BEND, {"Action": "ec2:TwistWidgets"})
+
+    def federated(*given: str, **more: Any) -> Principal:
+        arn = f"arn:aws:sts::{ACCOUNT}:federated-user/me"
+        made = session("federated-user", bob.holder_id, *given, **more)
+        key = f"ASIA{next(world.numbers)}"
+        return Principal(ACCOUNT, arn, f"{ACCOUNT}:me", "federated-user", None, key, bob.holder_id, bob.arn, made)
+
+    assert "no session policy allows" in world.refusal(federated(), Access())
+    narrow = federated(policy({"Action": ["ec2:BendWidgets", "iam:*"]}))
+    world.passes(narrow, Access())
+    assert "no session policy allows" in world.refusal(narrow, Access(action="ec2:TwistWidgets"))
+    assert "no identity-based policy allows" in world.refusal(narrow, Access(action="iam:ListUsers"))
+    world.passes(federated(arns=("arn:aws:iam::aws:policy/AdministratorAccess",)), Access())
+    assert "no session policy" in world.refusal(federated(arns=(f"arn:aws:iam::{ACCOUNT}:policy/gone",)), Access())
+    root = dataclasses.replace(
+        narrow, holder_id="", issuer_arn=ROOT.arn, session=session("federated-user", ACCOUNT, *narrow.session.policies)
+    )
+    world.passes(root, Access())
+    world.passes(root, Access(action="iam:ListUsers"))
+    assert "no session policy" in world.refusal(root, Access(action="ec2:TwistWidgets"))
+
+
+def test_sessions_of_one_holder_are_kept_apart(world: World) -> None:
+    """Each has its own policies, though what the holder has is remembered once."""
+    whole = role(world, BEND)
+    made = session("assumed-role", whole.holder_id, policy({"Action": "iam:*"}))
+    narrow = dataclasses.replace(whole, access_key_id="ASIA2", session=made)
+    for _ in range(2):
+        world.passes(whole, Access())
+        assert "no session policy" in world.refusal(narrow, Access())

@@ -34,8 +34,9 @@ class Usage:
 
     def note(self, principal: Principal, service: str, operation: str, now: datetime.datetime) -> None:
         """``service``: the prefix of its actions."""
-        if principal.session is None and len(self._keys) < MOST:
-            self._keys[principal.access_key_id] = (now, service)
+        key = principal.access_key_id
+        if key and principal.session is None and len(self._keys) < MOST:
+            self._keys[key] = (now, service)
         if principal.holder_id and len(self._actions) < MOST:
             self._actions[principal.holder_id, service, operation] = now
 
@@ -60,9 +61,10 @@ class Usage:
         actions, self._actions = self._actions, {}
         if not keys and not actions:
             return
-        of_keys = [uses.KeyUse(key, at, service, self._region) for key, (at, service) in keys.items()]
+        of_keys = [uses.KeyUse(key, at, service, self._region) for key, (at, service) in list(keys.items())]
         of_services = [
-            uses.ServiceUse(holder, service, action, at, self._region) for (holder, service, action), at in actions.items()
+            uses.ServiceUse(holder, service, action, at, self._region)
+            for (holder, service, action), at in list(actions.items())  # a call may still hold the dictionary
         ]
         try:
             self._database.run(lambda tx: uses.note(tx, of_keys, of_services), durable=False)
