@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
+from botocore.exceptions import ClientError
 
 from mallee.identity import totp
 from tests.cloud import people, sts
@@ -555,3 +556,35 @@ def test_no_credentials_get_around_service_control_policies(scene: Scene) -> Non
         with refused("AccessDeniedException", 400):
             more = {"TargetId": other.id} if call.startswith("detach") else {}
             getattr(other.client("mallee"), call)(PolicyId=made["PolicyId"], **more)
+
+
+# ------------------------------------------------------------------------------------------------------------ which policy
+
+
+def test_a_policy_is_its_whole_arn(scene: Scene) -> None:
+    """A condition on iam:PolicyARN is not gone around by another spelling of the same policy."""
+    held = {"ArnEquals": {"iam:PolicyARN": ADMINISTRATOR}}
+    scene.may(
+        {"Action": ["iam:AttachUserPolicy", "iam:CreatePolicy", "iam:PutUserPermissionsBoundary"], "Resource": "*"},
+        {"Effect": "Deny", "Action": "iam:AttachUserPolicy", "Resource": "*", "Condition": held},
+    )
+    own = scene.mallory.client("iam", validate=False)
+    for arn in (
+        ADMINISTRATOR,
+        "arn:aws-cn:iam::aws:policy/AdministratorAccess",
+        "arn:aws:iam::aws:policy//AdministratorAccess",
+        "arn:aws:iam::AWS:policy/AdministratorAccess",
+        "arn:aws:iam::aws:policy/administratoraccess",
+        "arn:aws:iam::aws:policy/AdministratorAccess\n",
+        "arn:aws:iam::aws:policy/../AdministratorAccess",
+        "arn:aws:iam:local-1:aws:policy/AdministratorAccess",
+        f"arn:aws:iam::{ADMIN}:policy/AdministratorAccess",
+        "arn:aws:iam:::policy/AdministratorAccess",
+        "arn:aws:iam::aws:policy/aws-service-role/AutoScalingServiceRolePolicy",
+    ):
+        with pytest.raises(ClientError) as caught:
+            own.attach_user_policy(UserName="mallory", PolicyArn=arn)
+        told = caught.value.response["Error"]["Code"]
+        assert told in ("AccessDenied", "NoSuchEntity", "InvalidInput", "ValidationError", "PolicyNotAttachable"), arn
+    own.create_policy(PolicyName="AdministratorAccess", PolicyDocument=sts.allow("s3:*"))
+    assert len(scene.root.list_attached_user_policies(UserName="mallory")["AttachedPolicies"]) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import time
 from typing import Any
@@ -18,6 +19,7 @@ from tests.cloud import attacks, isolation, people, victims
 from tests.cloud.attacks import Sent, form, presigned, send, signed, signed_json, unsigned, version2
 from tests.cloud.harness import ADMIN, ENDPOINT, Account, TestCloud, _session
 from tests.cloud.test_isolation import method, model
+from tests.identity import signing
 
 HANDLERS = Registry().handlers()
 NOBODY_SIGNS = {"AssumeRoleWithSAML", "AssumeRoleWithWebIdentity", "SignIn"}
@@ -400,3 +402,22 @@ def test_an_enormous_form_is_refused_in_bounded_time(sqlite_cloud: TestCloud, bo
     assert took < 5, f"{took:.1f} s"
     assert len(told.text) < 20_000
     assert sqlite_cloud.cloud.dispatcher.faults == 0
+
+
+# ------------------------------------------------------------------------------------------------------------------ replays
+
+
+def test_a_request_that_was_caught_is_good_for_minutes_and_for_nothing_else(sqlite_cloud: TestCloud) -> None:
+    """A signature says when it was made; later, or by a clock that is ahead, it is none. Within, it is the same request again."""
+    for minutes, good in ((0, True), (-4, True), (-6, False), (6, False), (-60, False), (-60 * 24 * 365, False)):
+        moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(minutes=minutes)
+        with signing.at(moment):
+            caught = signed(sqlite_cloud.admin, "sts", form("sts", "GetCallerIdentity"))
+        for _ in range(2):
+            assert send(sqlite_cloud, caught).is_done == good, minutes
+    stamp = dict(caught.headers)["x-amz-date"]
+    fresh = datetime.datetime.now(datetime.UTC).strftime("%Y%m%dT%H%M%SZ")
+    renewed = caught.header("x-amz-date", fresh)
+    assert send(sqlite_cloud, renewed).code == "SignatureDoesNotMatch"
+    authorization = dict(caught.headers)["authorization"].replace(stamp[:8], fresh[:8])
+    assert send(sqlite_cloud, renewed.header("authorization", authorization)).code == "SignatureDoesNotMatch"

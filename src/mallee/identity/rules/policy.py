@@ -6,8 +6,9 @@ about a resource, and whether its conditions hold. A policy remembers which of i
 
 from __future__ import annotations
 
+import threading
+from collections import OrderedDict
 from collections.abc import Callable
-from functools import lru_cache
 
 from mallee.identity.rules import conditions, grammar, limits, patterns, principals, scanner, variables
 from mallee.identity.rules.context import Context
@@ -147,15 +148,44 @@ class Policy:
         return found
 
 
+class Memory:
+    """Policies by their texts; those that were asked for longest ago are forgotten first. All texts together have at most
+    ``most`` characters: a compiled policy takes some dozens of bytes for each, and anybody may bring texts."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._size = 0
+        self._known: OrderedDict[tuple[str, Kind], Policy] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def policy(self, text: str, kind: Kind) -> Policy:
+        key = (text, kind)
+        with self._lock:
+            found = self._known.get(key)
+            if found is not None:
+                self._known.move_to_end(key)
+                return found
+        made = Policy(text, kind)
+        with self._lock:
+            found = self._known.setdefault(key, made)
+            if found is made:
+                self._size += len(text)
+            while self._size > self._most:
+                (old, _), _ = self._known.popitem(last=False)
+                self._size -= len(old)
+        return found
+
+    def __len__(self) -> int:
+        return len(self._known)
+
+
 _SMALL = 16_384
+_remembered = Memory(3_000_000)
 
 
 def compile_policy(text: str, kind: Kind) -> Policy:
     """The policy of a text, the same object for the same text while it is remembered. Raises Malformed."""
-    return _remembered(text, kind) if len(text) <= _SMALL else Policy(text, kind)
-
-
-_remembered = lru_cache(maxsize=2048)(Policy)
+    return _remembered.policy(text, kind) if len(text) <= _SMALL else Policy(text, kind)
 
 
 def context_keys(policy: Policy) -> set[str]:
