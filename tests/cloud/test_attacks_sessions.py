@@ -98,6 +98,25 @@ def test_what_was_taken_is_gone_at_once(sqlite_cloud: TestCloud, change: str) ->
     assert not sees(alice) and not sees(session)
 
 
+def test_a_service_control_policy_counts_at_once(sqlite_cloud: TestCloud) -> None:
+    """For the root of the account, its users and their sessions."""
+    mallee, other = sqlite_cloud.client("mallee"), sqlite_cloud.account("other")
+    user = sts.user(other, "ursula", "*")
+    everybody = [other, user, sts.session(other), sts.session(user)]
+    deny = sts.policy({"Action": "*", "Resource": "*"}, {"Effect": "Deny", "Action": "ec2:*", "Resource": "*"})
+    made = mallee.create_service_control_policy(Name="s", Description="d", Document=sts.allow("*"))["Policy"]["PolicyId"]
+    for change, seen in (
+        (lambda: None, True),
+        (lambda: mallee.attach_service_control_policy(PolicyId=made, TargetId=other.id), True),
+        (lambda: mallee.update_service_control_policy(PolicyId=made, Document=deny), False),
+        (lambda: mallee.update_service_control_policy(PolicyId=made, Document=sts.allow("*")), True),
+        (lambda: mallee.update_service_control_policy(PolicyId=made, Document=deny), False),
+        (lambda: mallee.detach_service_control_policy(PolicyId=made, TargetId=other.id), True),
+    ):
+        change()
+        assert [sees(each) for each in everybody] == [seen] * 4
+
+
 def test_keys_end_at_once(sqlite_cloud: TestCloud) -> None:
     iam = sqlite_cloud.client("iam")
     alice = people.user(sqlite_cloud, "alice", "*")
