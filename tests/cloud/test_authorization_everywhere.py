@@ -153,7 +153,7 @@ def test_the_questions_are_aws_s(scene: Scene, monkeypatch: pytest.MonkeyPatch) 
         return decide(question, grants)
 
     monkeypatch.setattr(authorize, "decide", record)
-    scene.allow({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"StringLike": {"aws:userid": "A*"}}})
+    scene.allow({"Effect": "Allow", "Action": "*", "Resource": "*", "Condition": {"NumericGreaterThan": {"aws:EpochTime": "0"}}})
     for handler in HANDLERS:
         if handler.prefix == "mallee" or handler.action in OPEN:
             continue

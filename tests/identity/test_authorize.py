@@ -301,6 +301,13 @@ def test_a_root_is_asked_where_resources_have_policies(world: World) -> None:
     assert "with an explicit deny in a resource-based policy" in world.refusal(ROOT, Access(find=find, shared=True))
 
 
+def test_a_resource_s_own_policy_counts_for_whom_everything_is_allowed(world: World) -> None:
+    everybody = {"Effect": "Deny", "Principal": "*", "Action": "ec2:*", "Resource": "*"}
+    deny = json.dumps({"Version": "2012-10-17", "Statement": [everybody]})
+    access = Access(find=lambda call: [Check("ec2:BendWidgets", arn("w-1"), policy=deny)], also=(), shared=True)
+    assert "in a resource-based policy" in world.refusal(world.user({"Action": "*"}), access)
+
+
 def test_what_another_account_owns_needs_its_permission(world: World) -> None:
     allow = policy({"Principal": {"AWS": ACCOUNT}, "Action": "ec2:BendWidgets"})
     bob = world.user(BEND)

@@ -35,7 +35,7 @@ def authorize(call: Call, access: Access) -> None:
     if principal.kind == "root" and not access.shared and not held.scps:
         return
     own = access.action or f"{prefix(call.service)}:{call.operation}"
-    if not _is_certain(call, held, own) or not _are_certain(call, held, access.also):
+    if access.shared or not _is_certain(call, held, own) or not _are_certain(call, held, access.also):
         _ask(call, held, access, own)
     if _brings_tags(call):
         for asked in _tagging(call, access):
