@@ -81,7 +81,7 @@ def build(tx: Tx, account_id: str, subject: str, granularity: str, partition: st
 
 def _subject(tx: Tx, account_id: str, arn: str, partition: str) -> tuple[list[Granted], list[User | Role]] | None:
     """What the ARN grants, and who may have used it: a user or role itself, a group's users, all who have a policy."""
-    kind, _, rest = arn.rpartition(":")[2].partition("/")
+    kind, _, rest = arn.split(":", 5)[-1].partition("/")
     name = rest.rpartition("/")[2]
     if kind == "policy":
         text = managed.document(arn) or policies.documents_in_force(tx, account_id, [arn], partition).get(arn)
