@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import datetime
 import errno
 import fcntl
@@ -399,6 +400,8 @@ class Process:
         world = World(self.settings, self.database, self.cloud.tools)
         runner = Runner(self.database, cloud.machines, world, clock, workers=self.settings.job_workers)
         reconcilers = Reconcilers(self.database, cloud.reconcilers, clock)
+        with contextlib.suppress(StoreUnavailable):  # it is not needed, and who needs the database will say so
+            self.database.grow_log()
         await fabric.start()
         runner.start()
         reconcilers.start()

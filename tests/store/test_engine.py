@@ -11,11 +11,14 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import func, select
+from sqlalchemy import column, func, select
+from sqlalchemy import table as sa_table
 
 from mallee.store import Conflict, Database, Misuse, StoreUnavailable, schema
+from mallee.store.engine import LOG_SIZE
 from tests import postgresql
 from tests.store.tables import ALICE, PLACES, THINGS
 
@@ -294,3 +297,46 @@ def test_a_commit_is_one_sync(sqlite: Database, kind: str, synced: int) -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     between = done.stderr.split("MARK")[1]
     assert len(re.findall(r"\bf(?:data)?sync\(", between)) == synced
+
+
+def test_the_log_is_grown_and_nothing_else(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/cloud.db")
+    schema.create(database)
+    log = tmp_path / "cloud.db-wal"
+    database.grow_log()
+    grown = log.stat().st_size
+    assert grown >= LOG_SIZE
+    database.grow_log()
+    for number in range(2):
+        with database.transaction(ALICE) as tx:
+            tx.insert(THINGS, id=f"t-{number}")
+        database.checkpoint()
+    with database.reading(ALICE) as tx:
+        assert tx.value(select(func.count()).select_from(THINGS)) == 2
+        names = select(column("name")).select_from(sa_table("sqlite_master", column("name")))
+        assert "room" not in {row.name for row in tx.all(names)}
+    assert log.stat().st_size == grown and (tmp_path / "cloud.db").stat().st_size < LOG_SIZE
+    database.close()
+
+
+def test_a_small_disk_keeps_its_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = Database(f"sqlite:///{tmp_path}/cloud.db")
+    schema.create(database)
+    monkeypatch.setattr(shutil, "disk_usage", lambda folder: SimpleNamespace(free=LOG_SIZE * 2))
+    database.grow_log()
+    with database.transaction(ALICE) as tx:
+        tx.insert(THINGS, id="t-1")
+    assert (tmp_path / "cloud.db-wal").stat().st_size < LOG_SIZE
+    database.close()
+
+
+def test_only_who_uses_postgresql_loads_its_driver(tmp_path: Path) -> None:
+    """It takes 7 MB of memory."""
+    code = f"""
+import sys
+from mallee.store import Database, schema
+database = Database("sqlite:///{tmp_path}/cloud.db")
+schema.create(database)
+assert "psycopg" not in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)

@@ -109,6 +109,10 @@ class Database:
 
     # upkeep
 
+    def grow_log(self) -> None:
+        """To be called once by a process that will write much: SQLite's log gets the length that it would get with time."""
+        self.engine.grow_log()
+
     def checkpoint(self) -> None:
         """Moves what was committed from SQLite's log into its file; does nothing on PostgreSQL, which sees to it itself."""
         if self.kind == "sqlite":

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import sqlite3
 
-import psycopg
 import sqlalchemy.exc
 
 
@@ -100,7 +99,7 @@ def translate(error: BaseException) -> BaseException:
     original = error.orig if isinstance(error, sqlalchemy.exc.DBAPIError) else error
     if isinstance(original, sqlite3.Error):
         return _from_sqlite(original) or error
-    if isinstance(original, psycopg.Error):
+    if type(original).__module__.partition(".")[0] == "psycopg":
         return _from_postgresql(original) or error
     return error
 
@@ -121,7 +120,11 @@ def _from_sqlite(error: sqlite3.Error) -> StoreError | None:
     return unavailable(entry, str(error)) if entry else None
 
 
-def _from_postgresql(error: psycopg.Error) -> StoreError | None:
+def _from_postgresql(error: BaseException | None) -> StoreError | None:
+    import psycopg  # here: it takes 7 MB, and is there already for whoever can have such an error
+
+    if not isinstance(error, psycopg.Error):
+        return None
     state = error.sqlstate
     detail = str(error).partition("\n")[0]
     if state is None:  # the connection itself: refused, lost, no such host
