@@ -383,11 +383,14 @@ def _in_a_thread(work: Any) -> None:
 
 
 def test_what_is_remembered_is_bounded(world: World) -> None:
+    """What is over goes first."""
     memory = grants.Memory(size=3)
     with world.database.reading() as tx:
-        for number in range(10):
-            memory.keep(tx, str(number), grants.Entry(1e9, grants.NOTHING))
-    assert len(memory.known) <= 3
+        for key, until in (("old", 0.0), ("a", 1e9), ("b", 1e9), ("c", 1e9)):
+            memory.keep(tx, key, grants.Entry(until, grants.NOTHING))
+        assert set(memory.known) == {"a", "b", "c"}
+        memory.keep(tx, "d", grants.Entry(1e9, grants.NOTHING))
+    assert set(memory.known) == {"d"}
 
 
 def test_whoever_is_gone_may_do_nothing(world: World) -> None:

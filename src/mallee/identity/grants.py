@@ -24,7 +24,7 @@ from mallee.store import Tx
 log = logging.getLogger("mallee.identity")
 
 SECONDS: Final = 5.0
-SIZE: Final = 10_000
+SIZE: Final = 4_000
 
 Sources = tuple[Source, ...]
 
@@ -56,6 +56,9 @@ class Memory:
         with self._lock:
             if tx.changed or tx.began <= self._changed:
                 return
+            if len(self.known) >= self._size:
+                now = time.monotonic()
+                self.known = {each: found for each, found in self.known.items() if found.until > now}
             if len(self.known) >= self._size:
                 self.known.clear()
             self.known[key] = entry
