@@ -309,7 +309,7 @@ def test_the_log_is_grown_and_nothing_else(tmp_path: Path) -> None:
     database.grow_log()
     for number in range(2):
         with database.transaction(ALICE) as tx:
-            tx.insert(THINGS, id=f"t-{number}")
+            tx.insert(THINGS, id=f"t-{number}", name=f"n-{number}")
         database.checkpoint()
     with database.reading(ALICE) as tx:
         assert tx.value(select(func.count()).select_from(THINGS)) == 2
