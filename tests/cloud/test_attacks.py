@@ -44,6 +44,9 @@ Sessions
                                                      tests/cloud/test_iam_mfa.py::test_a_code_counts_once
   what is remembered for too long                    tests/cloud/test_attacks_sessions.py::test_what_was_taken_is_gone_at_once
                                                      tests/cloud/test_attacks_sessions.py::test_keys_end_at_once
+                                                     tests/cloud/test_attacks_sessions.py::test_a_service_control_policy_counts_at_once
+  answers that were remembered for somebody else     tests/cloud/test_attacks_sessions.py::test_an_answer_is_remembered_for_nobody_else
+                                                     tests/cloud/test_attacks_sessions.py::test_an_answer_is_not_remembered_for_another_place_or_time
   an instance's credentials                          tests/cloud/test_attacks_sessions.py::test_an_instance_s_credentials_end_with_account_role_and_time
                                                      tests/cloud/test_instance_profiles.py::test_credentials_are_for_the_node_of_the_guest_alone
 

@@ -25,7 +25,8 @@ __all__ = ["scene"]
 
 ASKING = [each for each in HANDLERS if each.action not in OPEN]
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
-LOOKING = {**EVERYTHING, "Condition": {"StringLike": {"aws:userid": "A*"}}}  # allows all, and is asked about each resource
+# allows all, and is asked about each resource each time: what depends on the time is not remembered
+LOOKING = {**EVERYTHING, "Condition": {"NumericGreaterThan": {"aws:EpochTime": "0"}}}
 NAMING = {"CreateKeyPair", "ImportKeyPair", "CreatePolicy"}  # what they name is new, and other letters are another name
 PASSED = "400 Passed: "
 

@@ -3,6 +3,7 @@ pass at once."""
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Callable
 from typing import Any
 
@@ -289,3 +290,61 @@ def test_two_at_once_do_not_both_get_the_last_place(cloud: TestCloud, what: str)
             each.create_role(RoleName=name, AssumeRolePolicyDocument=tools.EC2)
 
     assert tools.at_once(cloud, 4, make) == ["LimitExceeded"] * 3 + ["done"]
+
+
+# ------------------------------------------------------------------------------------------------- answers that are remembered
+
+
+def test_an_answer_is_remembered_for_nobody_else(sqlite_cloud: TestCloud) -> None:
+    """Of the sessions of one role, which share its policies: by name, tags, source identity, address, agent and resource."""
+    who = sts.user(sqlite_cloud.admin, "alice", "sts:*")
+    actions = ("sts:AssumeRole", "sts:TagSession", "sts:SetSourceIdentity")
+    role = sts.role(sqlite_cloud.admin, "worker", sts.trust(f"{USER}/alice", actions=actions))
+    iam, ec2 = sqlite_cloud.client("iam"), sqlite_cloud.client("ec2")
+    groups = [ec2.create_security_group(GroupName=name, Description="d")["GroupId"] for name in ("red", "blue")]
+    ec2.create_tags(Resources=[groups[0]], Tags=[{"Key": "team", "Value": "red"}])
+    red = sts.assume(who, role, "red", Tags=[{"Key": "team", "Value": "red"}], SourceIdentity="red")
+    blue = sts.assume(who, role, "blue", Tags=[{"Key": "team", "Value": "blue"}], SourceIdentity="blue")
+    plain = sts.assume(who, role, "plain")
+    for condition in (
+        {"StringEquals": {"aws:PrincipalTag/team": "red"}},
+        {"StringLike": {"aws:userid": "*:red"}},
+        {"StringEquals": {"aws:SourceIdentity": "red"}},
+        {"StringEquals": {"aws:PrincipalTag/Team": "red"}},
+        {"Null": {"aws:PrincipalTag/team": "false"}, "StringNotEquals": {"aws:PrincipalTag/team": "blue"}},
+        {"StringEquals": {"aws:SourceIdentity": "${aws:PrincipalTag/team}"}, "StringLike": {"aws:userid": "*:r*"}},
+    ):
+        document = sts.policy({"Action": "ec2:*", "Resource": "*", "Condition": condition})
+        iam.put_role_policy(RoleName="worker", PolicyName="may", PolicyDocument=document)
+        for _ in range(2):
+            assert [sees(each) for each in (red, blue, plain, red)] == [True, False, False, True], condition
+            assert [sees(each) for each in (plain, blue, red)] == [False, False, True], condition
+    held = {"StringEquals": {"ec2:ResourceTag/team": "${aws:PrincipalTag/team}"}}
+    document = sts.policy({"Action": "ec2:DeleteSecurityGroup", "Resource": "*", "Condition": held})
+    iam.put_role_policy(RoleName="worker", PolicyName="may", PolicyDocument=document)
+    for each, group in ((blue, groups[0]), (red, groups[1]), (plain, groups[0])):
+        with refused("UnauthorizedOperation", 403):
+            each.client("ec2").delete_security_group(GroupId=group)
+    ec2.create_tags(Resources=[groups[1]], Tags=[{"Key": "team", "Value": "red"}])  # the same question, another answer
+    for group in groups:
+        red.client("ec2").delete_security_group(GroupId=group)
+
+
+def test_an_answer_is_not_remembered_for_another_place_or_time(sqlite_cloud: TestCloud) -> None:
+    alice = people.user(sqlite_cloud, "alice")
+    iam = sqlite_cloud.client("iam")
+    soon = (sqlite_cloud.clock.now() + datetime.timedelta(minutes=5)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    for condition, there, then in (
+        ({"DateLessThan": {"aws:CurrentTime": soon}}, True, False),
+        ({"IpAddress": {"aws:SourceIp": "192.0.2.0/24"}}, False, True),
+        ({"Bool": {"aws:SecureTransport": "false"}}, True, True),
+    ):
+        document = sts.policy({"Action": "ec2:*", "Resource": "*", "Condition": condition})
+        iam.put_user_policy(UserName="alice", PolicyName="p", PolicyDocument=document)
+        assert sees(alice) and sees(alice), condition
+        sqlite_cloud.address = "198.51.100.1"
+        assert sees(alice) == there, condition
+        sqlite_cloud.address = "192.0.2.1"
+        assert sees(alice), condition
+        sqlite_cloud.clock.advance(301)
+        assert sees(alice) == then, condition
