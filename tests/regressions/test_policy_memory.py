@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 import threading
 
+from mallee.identity.call import Principal
+from mallee.identity.rules.context import Context
+from mallee.identity.rules.evaluate import Grants, Question, Source, decide
 from mallee.identity.rules.policy import Kind, Memory
 
 
@@ -33,3 +36,13 @@ def test_several_at_once_get_one_policy() -> None:
         each.join()
     assert len(set(map(id, found))) == 1
     assert len(memory) == 1
+
+
+def test_answers_about_endless_names_are_not_remembered() -> None:
+    """A request may name a resource by a megabyte of letters."""
+    source = Source(Memory(10_000).policy(text(1).replace('"*"', '"arn:aws:ec2:*:*:instance/*"'), Kind.IDENTITY), "p", "user")
+    grants, who = Grants((source,)), Principal("1" * 12, "arn:aws:iam::111111111111:user/a", "AIDA", "user", holder_id="AIDA")
+    for length, remembered in ((100, 1), (1_000_000, 1)):
+        question = Question("ec2:StopInstances", "arn:aws:ec2:r:1:instance/" + "i" * length, Context({}), who)
+        assert decide(question, grants).allowed
+        assert len(grants.plan("ec2:StopInstances").answers) == remembered

@@ -36,6 +36,7 @@ SCP, RESOURCE, TRUST, IDENTITY, BOUNDARY, SESSION, ENDPOINT = (
 _ARTICLES = {IDENTITY: "an", TRUST: "the"}
 _NO_IDENTITY = frozenset(("anonymous", "service", "federated"))
 _REMEMBERED = 1024
+_LONGEST = 2048  # characters of a resource whose answer is remembered: requests may name anything
 _MOST_KEYS = 8
 _NOTHING = Context()
 
@@ -191,6 +192,7 @@ def decide(question: Question, grants: Grants) -> Decision:
         or question.endpoint is not None
         or (owner and owner != principal.account_id)
         or not _has_policies(principal)
+        or len(question.resource) > _LONGEST
     ):
         return _Asked(question, grants, plan).decision()
     look = question.context.look
