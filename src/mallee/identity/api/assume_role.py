@@ -38,7 +38,7 @@ def assume_role(call: Call) -> dict[str, Any]:
     for action in _actions(tagged, source):
         _check(call, action, role, arn, keys)
     issuing.check_arns(call.tx, call.settings.partition, role.account_id, narrowing.arns)
-    seconds = issuing.duration(call, role, chained=caller.session is not None)
+    seconds = issuing.duration(call, role, chained=caller.kind == "assumed-role")
     session = Session(
         sessions.ASSUMED_ROLE, role.account_id, role.id, given["RoleSessionName"], call.now, sessions.ends(call.now, seconds),
         narrowing.documents, narrowing.arns, tagged.all, tagged.transitive, source, chained=caller.kind == "assumed-role",
