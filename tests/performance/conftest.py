@@ -45,12 +45,12 @@ def starter_image() -> starter.StarterImage:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """An empty directory that the cloud's unprivileged process can reach."""
-    with _folder() as made:
+    with made_folder() as made:
         yield made
 
 
 @contextmanager
-def _folder() -> Iterator[Path]:
+def made_folder() -> Iterator[Path]:
     made = Path(tempfile.mkdtemp(prefix="mallee-speed-"))
     made.chmod(0o755)
     yield made
@@ -60,7 +60,7 @@ def _folder() -> Iterator[Path]:
 @pytest.fixture(scope="session")
 def real(starter_image: starter.StarterImage) -> Iterator[Real]:
     with ExitStack() as stack:
-        base = stack.enter_context(_folder())
+        base = stack.enter_context(made_folder())
         reference = stack.enter_context(bare(base / "bare", starter_image, MEMORY_MIB, MOST))
         boots = [reference.boot() for _ in range(3)][1:]
         up, seconds = stack.enter_context(fresh_cloud(base / "home"))

@@ -16,20 +16,20 @@ from botocore.credentials import Credentials
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A server that speaks EC2's query protocol."""
+    """A server of a cloud's API, and a key to it."""
 
     endpoint: str
     access_key: str
     secret_key: str
     region: str
 
-    def request(self, **parameters: str) -> bytes:
-        """A signed request, ready for the socket."""
-        body = urlencode({**parameters, "Version": "2016-11-15"}).encode()  # the action first, as every SDK writes it
+    def request(self, service: str = "ec2", version: str = "2016-11-15", **parameters: str) -> bytes:
+        """A signed request in the query protocol, ready for the socket."""
+        body = urlencode({**parameters, "Version": version}).encode()  # the action first, as every SDK writes it
         url = self.endpoint + "/"
         headers = {"Content-Type": "application/x-www-form-urlencoded; charset=utf-8", "Host": urlsplit(url).netloc}
         request = AWSRequest(method="POST", url=url, data=body, headers=headers)
-        SigV4Auth(Credentials(self.access_key, self.secret_key), "ec2", self.region).add_auth(request)
+        SigV4Auth(Credentials(self.access_key, self.secret_key), service, self.region).add_auth(request)
         lines = ["POST / HTTP/1.1", *(f"{name}: {value}" for name, value in request.headers.items())]
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
