@@ -66,6 +66,19 @@ def test_other_topics_do_not_wake(database: Database) -> None:
     assert not database.wait("jobs", 0.01, mark)
 
 
+def test_a_commit_disturbs_nobody_who_waits_for_something_else(database: Database) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(database.wait, "jobs", LONG, database.mark("jobs"))
+        assert within(LONG, lambda: "jobs" in database._nudges._waiting)
+        condition, woken = database._nudges._waiting["jobs"], []
+        wake = condition.notify_all
+        condition.notify_all = lambda: woken.append(wake())  # type: ignore[method-assign]
+        nudge(database, "other")
+        assert not woken
+        nudge(database, "jobs", "other")
+        assert waiting.result(LONG) and len(woken) == 1
+
+
 def test_another_process_is_heard(database: Database, other: Database) -> None:
     heard = threading.Event()
     other.subscribe("jobs", heard.set)
