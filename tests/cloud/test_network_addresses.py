@@ -301,10 +301,10 @@ def test_lent_addresses_come_and_go_with_power(cloud: TestCloud) -> None:
 )
 def test_filters(sqlite_cloud: TestCloud, name: str, value: str, expected: int) -> None:
     ec2 = sqlite_cloud.client("ec2")
-    (id,) = launch(sqlite_cloud)
     tags = [{"ResourceType": "elastic-ip", "Tags": [{"Key": "a", "Value": "1"}]}]
     first = ec2.allocate_address(Address="198.51.100.7", TagSpecifications=tags)
     ec2.allocate_address(Address="198.51.100.8")
+    (id,) = launch(sqlite_cloud)  # after them: it is lent any address that is free
     ec2.associate_address(AllocationId=first["AllocationId"], InstanceId=id)
     assert len(ec2.describe_addresses(Filters=[{"Name": name, "Values": [value]}])["Addresses"]) == expected
 
