@@ -34,12 +34,16 @@ class Target:
         return "\r\n".join([*lines, f"Content-Length: {len(body)}", "", ""]).encode() + body
 
 
+IDLE = 30.0  # seconds after which a server may well have closed what nobody used
+
+
 class Connection:
     """Kept alive for as long as the server wants; one that closes after each answer is connected to anew, in the time measured."""
 
     def __init__(self, target: Target) -> None:
         self.target = target
         self.socket: socket.socket | None = None
+        self._used = 0.0
 
     def _connected(self) -> socket.socket:
         if self.socket is None:
@@ -50,6 +54,8 @@ class Connection:
 
     def send(self, request: bytes) -> tuple[int, bytes]:
         """Status and body of the answer."""
+        if time.monotonic() - self._used > IDLE:
+            self.close()
         link = self._connected()
         link.sendall(request)
         got = bytearray()
@@ -63,6 +69,7 @@ class Connection:
             got += _more(link)
         if b"\r\nconnection: close" in head:
             self.close()
+        self._used = time.monotonic()
         return status, bytes(got[end + 4 :])
 
     def close(self) -> None:

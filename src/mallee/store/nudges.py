@@ -28,6 +28,8 @@ POLL = 0.25
 """Seconds between looks for nudges of other processes on SQLite."""
 PROBE = 60.0
 """Seconds between looks whether a silent connection to PostgreSQL still lives."""
+BEGIN = 2.0
+"""Seconds that the first who waits gives the listening to begin: what is said before it has begun would not be heard."""
 RECONNECT = 2.0
 """Seconds between attempts to listen again when the database is away."""
 
@@ -51,11 +53,13 @@ class Nudges:
         self.listening = threading.Event()
         """Set while other processes are heard."""
         self._deaf = False
+        self._begun = threading.Event()
+        """Set once the first attempt to listen has succeeded or failed."""
 
     def mark(self, topic: str) -> int:
         """How often ``topic`` was nudged as far as this process knows: take it before looking, give it to :meth:`wait`."""
         self._listen()
-        return self._marks.get(topic, 0)
+        return self._marks.setdefault(topic, 0)
 
     def wait(self, topic: str, timeout: float, since: int | None = None) -> bool:
         """Blocks until ``topic`` is nudged (after ``since``, if given) or ``timeout`` seconds are over; says which."""
@@ -120,6 +124,8 @@ class Nudges:
                     hear = self._hear_postgresql if isinstance(self._engine, PostgresqlEngine) else self._hear_sqlite
                     self._thread = threading.Thread(target=self._keep, args=(hear,), name="nudges", daemon=True)
                     self._thread.start()
+        if not self._begun.is_set() and not self._begun.wait(BEGIN):
+            self._deaf = True
 
     def _keep(self, hear: Callable[[Session], None]) -> None:
         while not self._stop.is_set():
@@ -134,10 +140,11 @@ class Nudges:
                 elif not self._stop.is_set():
                     log.warning("listening for other processes failed", exc_info=True)
             finally:
+                self._deaf = True
+                self._begun.set()
                 self.listening.clear()
                 if session is not None:
                     session.close()
-            self._deaf = True
             self._stop.wait(RECONNECT)
 
     def _hears(self) -> None:
@@ -146,8 +153,9 @@ class Nudges:
         if self._deaf:
             self._deaf = False
             with self._lock:
-                topics = {*self._marks, *self._callbacks}
+                topics = {*self._marks, *self._waiting, *self._callbacks}
             self.notify(topics)
+        self._begun.set()
 
     def _hear_sqlite(self, session: Session) -> None:
         known: dict[str, int] | None = None
