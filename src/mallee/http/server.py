@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import socket
 import ssl
 from collections.abc import Callable
@@ -18,6 +17,7 @@ from typing import Any
 from uvicorn.config import Config
 
 from mallee.fabric import origin
+from mallee.fabric.sockets import private_listener
 from mallee.http.protocol import Connection, Limits, State
 
 BACKLOG = 1024
@@ -175,15 +175,7 @@ async def _exactly(accepted: socket.socket, count: int) -> bytes:
 
 def listen_to_nodes(path: Path) -> socket.socket:
     """A socket that only its owner and root can open; one that a former process left is replaced."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    listening = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    former = os.umask(0o177)
-    try:
-        listening.bind(str(path))
-    finally:
-        os.umask(former)
-    listening.listen(BACKLOG)
+    listening = private_listener(path, BACKLOG)
     listening.setblocking(False)
     return listening
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import logging
-import os
 import selectors
 import socket
 import threading
@@ -18,6 +17,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from mallee.fabric.sockets import private_listener
 from mallee.node import inventory
 from mallee.node.network import NetworkError
 
@@ -43,15 +43,7 @@ class Control:
         }
 
     def start(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        self.path.unlink(missing_ok=True)
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        mask = os.umask(0o177)
-        try:
-            listener.bind(str(self.path))
-        finally:
-            os.umask(mask)
-        listener.listen(64)
+        listener = private_listener(self.path, 64)
         self._listener = listener
         threading.Thread(target=self._accept, name="control", daemon=True).start()
 

@@ -52,6 +52,7 @@ _START_TIMEOUT = 60.0
 # /dev/kvm gets a node of our own, because guests run as a uid that is in no group.
 _LAUNCH = """
 set -e
+umask 022
 base=$1; shift
 mount --make-rprivate /
 exec 9< "$base/run"

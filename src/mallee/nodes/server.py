@@ -14,7 +14,6 @@ import json
 import logging
 import os
 import re
-import socket
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterator
@@ -28,6 +27,7 @@ import uvicorn
 
 from mallee.fabric.document import Join, Report, decode, encode
 from mallee.fabric.pace import Pace
+from mallee.fabric.sockets import private_listener
 from mallee.fabric.transport import (
     CONSOLE_LIMIT,
     GENERATION_HEADER,
@@ -361,7 +361,7 @@ class FabricServer:
 
     async def start(self) -> None:
         """Returns when nodes can connect."""
-        listener = _listener(self._path)
+        listener = private_listener(self._path, 128)
         self._serving = asyncio.create_task(self._server.serve(sockets=[listener]))
         while not self._server.started:
             if self._serving.done():
@@ -376,19 +376,3 @@ class FabricServer:
         if self._serving is not None:
             await self._serving
         self._path.unlink(missing_ok=True)
-
-
-def _listener(path: Path) -> socket.socket:
-    """A listening unix socket that only its owner (and root) can open. A socket that a former process left is
-    replaced.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    former = os.umask(0o177)
-    try:
-        listener.bind(str(path))
-    finally:
-        os.umask(former)
-    listener.listen(128)
-    return listener
