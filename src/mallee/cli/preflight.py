@@ -103,9 +103,22 @@ def ports(host: str, numbers: dict[str, int]) -> list[Check]:
     return found
 
 
+_PROBE = "mle-probe-"
+
+
+def _sweep_probes() -> None:
+    """Takes away the throw-away namespaces of those who were killed while they tried."""
+    place = Path("/run/netns")
+    for path in place.glob(f"{_PROBE}*") if place.is_dir() else ():
+        pid = path.name.removeprefix(_PROBE)
+        if pid.isdigit() and not Path(f"/proc/{pid}").exists():
+            subprocess.run(["ip", "netns", "del", path.name], capture_output=True, check=False)
+
+
 def kernel() -> list[Check]:
     """Network features, each tried in a throw-away namespace; needs iproute2 and nftables."""
-    name = f"mle-probe-{os.getpid()}"
+    _sweep_probes()
+    name = f"{_PROBE}{os.getpid()}"
     rules = (
         "table inet t {\n"
         "chain a { type nat hook prerouting priority dstnat; }\n"
