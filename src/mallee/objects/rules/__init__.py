@@ -1,0 +1,1 @@
+"""Pure decisions of S3: no I/O."""
