@@ -33,7 +33,7 @@ from mallee.settings import Settings
 from mallee.store import Tx
 from mallee.wire import services
 
-DOMAINS = ("mallee.identity", "mallee.ec2", "mallee.nodes", "mallee.network", "mallee.compute", "mallee.admin")
+DOMAINS = ("mallee.identity", "mallee.objects", "mallee.ec2", "mallee.nodes", "mallee.network", "mallee.compute", "mallee.admin")
 
 # one row per operation of each of these stands in docs/coverage.md
 COVERED = (

@@ -21,6 +21,7 @@ MODULES = (
     "mallee.store.tables",
     "mallee.durable.records",
     "mallee.identity.records",
+    "mallee.objects.records",
     "mallee.ec2.tags",
     "mallee.ec2.tokens",
     "mallee.nodes.records",

@@ -8,11 +8,14 @@ from typing import Any
 
 class AwsError(Exception):
     """``code`` as AWS spells it (``InvalidInstanceID.NotFound``). ``status`` is looked up in the service's table or
-    model when it is None; ``fields`` are further members of the error's shape."""
+    model when it is None; ``fields`` are further members of the error's shape, ``headers`` those that its answer has besides."""
 
-    def __init__(self, code: str, message: str, *, status: int | None = None, **fields: Any) -> None:
+    def __init__(
+        self, code: str, message: str, *, status: int | None = None, headers: tuple[tuple[bytes, bytes], ...] = (), **fields: Any
+    ) -> None:
         super().__init__(f"{code}: {message}")
         self.code = code
         self.message = message
         self.status = status
+        self.headers = headers
         self.fields = fields
