@@ -1,0 +1,9 @@
+"""The operations of S3 and S3 Control, one file per resource."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from mallee.objects.api import buckets
+
+OPERATIONS: dict[str, tuple[ModuleType, ...]] = {"s3": (buckets,)}
