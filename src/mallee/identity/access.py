@@ -59,7 +59,9 @@ class Check:
     """One question for the policies: this action on this resource, with these condition keys beside the global ones.
     ``policy`` is the resource's own policy (a text, or compiled already), ``owner`` the account that the resource belongs to
     (the caller's if empty). ``shown`` is how a refusal names the resource, if ``resource`` would tell more than the request
-    did: that a thing exists, or where."""
+    did: that a thing exists, or where. Of S3 alone: ``granted`` says whether the resource's owner lets the caller do it by other means
+    than a policy (an ACL), ``speaks`` is False where the policy may deny only, ``canonical_id`` is the caller's account as
+    policies may name it."""
 
     action: str
     resource: str
@@ -68,6 +70,9 @@ class Check:
     policy: str | Policy | None = None
     owner: str = ""
     shown: str = ""
+    granted: Callable[[], bool] | None = None
+    speaks: bool = True
+    canonical_id: str = ""
 
 
 class Access:
@@ -80,10 +85,14 @@ class Access:
     (GetCallerIdentity; an operation that itself decides, as AssumeRole does by the role's trust policy). ``shared``: the
     resources may have policies of their own or belong to other accounts, so that an account's root is asked too.
 
+    ``actions`` and ``plain`` come together, for resources of which most are the caller's account's and have nothing to say themselves
+    (S3's): ``actions(call)`` are all that this request needs, ``plain(call)`` is True when nobody but the account itself decides. Where
+    both leave no doubt nothing else is asked; otherwise ``find`` makes all the questions.
+
     Whatever is found, the operation's own action is asked about at least once: on ``*`` where the request names no resource.
     Tags that the request gives to what it makes are asked about besides (``TAGGING``), by whatever declaration."""
 
-    __slots__ = ("action", "also", "find", "keys", "on", "open", "shared")
+    __slots__ = ("action", "actions", "also", "find", "keys", "on", "open", "plain", "shared")
 
     def __init__(
         self,
@@ -94,6 +103,8 @@ class Access:
         open: bool = False,
         shared: bool = False,
         also: tuple[str, ...] | None = None,
+        actions: Callable[[Call], tuple[str, ...]] | None = None,
+        plain: Callable[[Call], bool] | None = None,
     ) -> None:
         self.on = on
         self.keys = keys or {}
@@ -102,6 +113,8 @@ class Access:
         self.open = open
         self.shared = shared
         self.also = () if find is None else also
+        self.actions = actions
+        self.plain = plain
 
 
 PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}

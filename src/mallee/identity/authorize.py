@@ -32,6 +32,9 @@ def authorize(call: Call, access: Access) -> None:
         return
     principal = call.principal
     held = grants.of(call.tx, principal)
+    if access.actions is not None:
+        _of_anybody(call, held, access, access.actions)
+        return
     if principal.kind == "root" and not access.shared and not held.scps:
         return
     own = access.action or f"{prefix(call.service)}:{call.operation}"
@@ -57,10 +60,26 @@ def denied(call: Call, asked: Check, question: Question, decision: Decision) -> 
     if call.service == "ec2" and not call.operation.startswith("Describe") and call.principal.account_id:
         encoded = denials.encode(call.vault, call.principal, question, decision)
     shown = asked.shown or asked.resource
-    return denials.error(call.service, call.protocol, call.principal, asked.action, shown, decision, encoded)
+    foreign = bool(asked.owner) and asked.owner != call.principal.account_id
+    return denials.error(call.service, call.protocol, call.principal, asked.action, shown, decision, encoded, foreign=foreign)
 
 
 # -------------------------------------------------------------------------------------------------------------- questions
+
+
+def _of_anybody(call: Call, held: Grants, access: Access, actions: Callable[[Call], tuple[str, ...]]) -> None:
+    """Of resources that any account may have, and that may have policies of their own."""
+    assert access.plain is not None and access.find is not None
+    if access.plain(call):
+        if call.principal.kind == "root" and not held.scps:
+            return
+        for action in actions(call):
+            if not _is_certain(call, held, action):
+                break
+        else:
+            return
+    for asked in access.find(call):
+        _check(call, held, asked)
 
 
 def _ask(call: Call, held: Grants, access: Access, own: str) -> None:
@@ -113,7 +132,10 @@ def _question(call: Call, asked: Check) -> Question:
     if isinstance(policy, str):
         policy = grants.compiled(policy, Kind.RESOURCE, asked.resource)
     assert policy is None or isinstance(policy, Policy)
-    return Question(asked.action, asked.resource, context.QuestionContext(call, asked), call.principal, policy, asked.owner)
+    return Question(
+        asked.action, asked.resource, context.QuestionContext(call, asked), call.principal, policy, asked.owner,
+        canonical_id=asked.canonical_id, granted=asked.granted, speaks=asked.speaks,
+    )  # fmt: skip
 
 
 def _checks(call: Call, access: Access, action: str) -> Iterator[Check]:

@@ -32,9 +32,20 @@ class Undecodable(Exception):
 
 
 def error(
-    service: str, protocol: str, principal: Principal, action: str, shown: str, decision: Decision, encoded: str
+    service: str,
+    protocol: str,
+    principal: Principal,
+    action: str,
+    shown: str,
+    decision: Decision,
+    encoded: str,
+    *,
+    foreign: bool = False,
 ) -> AwsError:
-    """The service's error. ``shown`` is the resource as the request named it, or ``*``."""
+    """The service's error. ``shown`` is the resource as the request named it, or ``*``, ``foreign`` whether it belongs to another account:
+    S3 gives its reasons only to the owner's own."""
+    if service == "s3":
+        return _s3(principal, action, shown, decision, foreign)
     who = f"User: {principal.arn or 'anonymous'} is not authorized to perform: {action}"
     text = " ".join(part for part in (who, "" if shown == "*" else f"on resource: {shown}", decision.sentence(action)) if part)
     if service == "ec2":
@@ -46,6 +57,15 @@ def error(
         return AwsError("AccessDeniedException", text, status=400)
     if protocol == "rest-json":
         return AwsError("AccessDeniedException", text, status=403)
+    return AwsError("AccessDenied", text, status=403)
+
+
+def _s3(principal: Principal, action: str, shown: str, decision: Decision, foreign: bool) -> AwsError:
+    """As S3 user guide's "Troubleshoot access denied errors" has it; whoever is of another account learns no more than that."""
+    text = "Access Denied"
+    if principal.account_id and not foreign:
+        on = "" if shown == "*" else f'on resource: "{shown}" '
+        text = f"User: {principal.arn} is not authorized to perform: {action} {on}{decision.sentence(action)}".rstrip()
     return AwsError("AccessDenied", text, status=403)
 
 

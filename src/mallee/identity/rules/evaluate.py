@@ -5,7 +5,7 @@
 3. The resource's own policy. From another account it must allow, and so must all that follows. In the same account it is
    enough, where it names the caller itself; where it names the role or user behind a session, boundary and session policies
    must allow too; where it names the account, it only permits what the account's policies allow. A role's trust policy must
-   allow in any case.
+   allow in any case. To another account an ACL's grant is the same as such an Allow.
 4. Identity-based policies, then the permissions boundary, then session policies: each must allow. A root needs no policy.
 5. The policy of the VPC endpoint by which the request came must allow.
 
@@ -14,7 +14,7 @@ Services, federated identities and anonymous callers have no policies of their o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -118,6 +118,8 @@ class Question:
     endpoint: Policy | None = None
     canonical_id: str = ""  # of the caller's account, where the service knows such
     resource_policy_name: str = "resource"
+    granted: Callable[[], bool] | None = None  # whether the resource's owner lets the caller in without a policy: an ACL
+    speaks: bool = True  # False: what the resource's policy allows counts for nothing, what it denies does
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +232,8 @@ class _Asked:
         policy = question.resource_policy
         self.resource_layer = TRUST if policy is not None and policy.kind is Kind.TRUST else RESOURCE
         self.resource = () if policy is None else self._of(policy, question.resource_policy_name, "resource")
+        if not question.speaks:
+            self.resource = tuple(each for each in self.resource if each[1].denies)
         self.endpoint = () if question.endpoint is None else self._of(question.endpoint, "endpoint", "none")
 
     def _of(self, policy: Policy, name: str, kind: str) -> tuple[_Held, ...]:
@@ -261,12 +265,12 @@ class _Asked:
         question, principal = self.question, self.question.principal
         named = self.by_resource()
         if principal.kind in _NO_IDENTITY:
-            return self.resource_layer if named is Named.NOT else self.by_endpoint()
+            return self.resource_layer if named is Named.NOT and not self.is_granted() else self.by_endpoint()
         for level in self.plan.levels:
             if not self.allows(SCP, level):
                 return SCP
         foreign = bool(question.resource_owner) and question.resource_owner != principal.account_id
-        if named is Named.NOT and (foreign or self.resource_layer is TRUST):
+        if named is Named.NOT and (foreign or self.resource_layer is TRUST) and not (foreign and self.is_granted()):
             return self.resource_layer
         if foreign or named is not Named.ITSELF:
             by_itself = named is Named.BY_ISSUER and not foreign
@@ -289,6 +293,11 @@ class _Asked:
                 self.matched.append(Match(source, statement, self.resource_layer))
                 best = named
         return best
+
+    def is_granted(self) -> bool:
+        """Whether the owner's ACL stands for an Allow of the resource's policy: to other accounts and to strangers only, and never
+        in the place of what their own accounts must allow."""
+        return self.question.granted is not None and self.question.granted()
 
     def by_endpoint(self) -> str:
         if self.question.endpoint is None:
