@@ -52,7 +52,7 @@ class RegistryError(Exception):
 class Handler:
     """One operation that works. ``writes``: it needs a transaction that writes. ``dry``: its input has a DryRun member.
     ``prefix`` is that of the service's actions, ``access`` what the operation is checked against, ``prepare`` what is done before
-    its transaction (``prepared_by``)."""
+    its transaction (``prepared_by``), ``admit`` before its body has come (``receives``)."""
 
     service: str
     operation: str
@@ -63,6 +63,7 @@ class Handler:
     prefix: str
     note: str = ""
     prepare: Callable[[Call], Any] | None = None
+    admit: Callable[[Call], Any] | None = None
 
     @property
     def action(self) -> str:
@@ -162,7 +163,7 @@ class Registry:
         dry = shape is not None and "DryRun" in shape.members
         self._handlers[key] = Handler(
             service.name, operation, function, is_writing(function), dry, access, prefix(service.name), note,
-            getattr(function, "mallee_prepare", None),
+            getattr(function, "mallee_prepare", None), getattr(function, "mallee_admit", None),
         )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.log import LineLog, stamp
 from mallee.http.metrics import Metrics
 from mallee.http.protocol import VPC
+from mallee.http.streams import Streams
 from mallee.http.workers import Workers
 from mallee.wire import Request
 
@@ -42,6 +43,7 @@ DRAINED = 16 * MIB  # a refused body up to this size is read and thrown away, so
 _SCOPE = re.compile(rb"/([a-z0-9-]{1,40})/aws4_request")
 _SCOPE_QUERY = re.compile(rb"(?:/|%2[Ff])([a-z0-9-]{1,40})(?:/|%2[Ff])aws4_request")
 QUICK = 0.0015  # seconds
+BODY_THREADS = 4  # that hash, read and write blocks of bodies
 _FLUSH = 0.25
 
 
@@ -61,12 +63,15 @@ class Api:
         self._metrics = metrics
         self._lines = lines
         self._workers = Workers(threads, "api")
+        self._bodies = Workers(BODY_THREADS, "bodies")
+        self._streams = Streams(dispatcher, self._workers, self._bodies, at_once)
         self._flush_due = False
         self._at_once = at_once
         self._usual: dict[bytes, float] = {}  # seconds that reads of a kind take; only what worked once is in it
 
     def close(self) -> None:
         self._workers.close()
+        self._bodies.close()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -84,6 +89,9 @@ class Api:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], headers)
         request_id = new_request_id()
+        if is_s3(request):
+            await self._stream(scope, request, request_id, receive, send, began)
+            return
         length = request.header(b"content-length")
         promised = int(length) if length is not None and length.isdigit() else None
         service = None
@@ -106,6 +114,13 @@ class Api:
         await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
         await send({"type": "http.response.body", "body": answer.body})
         self._account(request, answer, request_id, client, time.perf_counter() - began)
+
+    async def _stream(self, scope: Scope, request: Request, request_id: str, receive: Receive, send: Send, began: float) -> None:
+        client = scope.get("client")
+        source = Source(client[0] if client else "", scope.get("scheme") == "https", scope.get(VPC, ""))
+        answer = await self._streams.serve(request, request_id, source, receive, send)
+        if answer is not None:
+            self._account(request, answer, request_id, client, time.perf_counter() - began)
 
     async def _answer(self, request: Request, request_id: str, source: Source) -> Answer:
         """In a worker's thread; unless no worker is busy and the request is of a kind of reads that are so quick that the
@@ -158,7 +173,7 @@ def _line(request: Request, answer: Answer, request_id: str, client: Any, second
     parts = [
         f'{{"at":"{stamp()}","request_id":"{request_id}","ip":"{client[0] if client else ""}",'
         f'"service":"{answer.service}","operation":"{answer.operation}","status":{answer.status},'
-        f'"ms":{seconds * 1000:.2f},"in":{len(request.body)},"out":{len(answer.body)}'
+        f'"ms":{seconds * 1000:.2f},"in":{answer.received or len(request.body)},"out":{answer.sent or len(answer.body)}'
     ]
     if answer.code:
         parts.append(f'"code":{_quoted(answer.code)}')
@@ -194,6 +209,29 @@ def _kind(request: Request) -> bytes | None:
         end = body.find(b"&", 7, 100)
         return body[7:end] if end > 0 else None
     return request.header(b"x-amz-target")
+
+
+def is_s3(request: Request) -> bool:
+    """Whether a request is S3's, as far as its head tells: by the signature's scope, by version 2's signature, or, unsigned, because it
+    names a path or a bucket and nothing that another service is asked by."""
+    authorization = request.header(b"authorization")
+    query = request.raw_query
+    if authorization is not None:
+        if authorization.startswith(b"AWS "):
+            return True
+        match = _SCOPE.search(authorization[:1024])
+        return match is not None and match[1] in _S3_SCOPES
+    if b"X-Amz-Credential" in query:
+        match = _SCOPE_QUERY.search(query)
+        return match is not None and match[1] in _S3_SCOPES
+    if b"Action=" in query or request.header(b"x-amz-target") is not None or request.header(b"smithy-protocol") is not None:
+        return False
+    if request.raw_path == b"/":
+        return request.method in ("GET", "HEAD", "OPTIONS") or not request.is_form
+    return True
+
+
+_S3_SCOPES = (b"s3", b"s3express")
 
 
 def _service(request: Request) -> str | None:

@@ -15,9 +15,10 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from mallee.http import errors
-from mallee.identity.authenticate import Authenticator
+from mallee.identity.authenticate import Authenticator, Proof, check_body
 from mallee.identity.authorize import authorize
-from mallee.identity.call import Call, Kept, Outside, Principal
+from mallee.identity.call import ANONYMOUS, Call, Kept, Outside, Principal
+from mallee.identity.signature.refusals import Refused, family, to_error
 from mallee.identity.tools import Tools
 from mallee.identity.usage import Usage
 from mallee.registry import Handler, Registry
@@ -43,7 +44,10 @@ class Answer:
     code: str = ""  # the error's, empty when it went well
     account_id: str = ""
     arn: str = ""
+    principal: Principal = ANONYMOUS
     seconds: float = 0.0  # that it took, waiting for a thread not counted
+    received: int = 0  # bytes of a body that streamed
+    sent: int = 0  # bytes of a body that streamed
     wrote: bool = True  # whether it may have waited for the disk
 
 
@@ -130,23 +134,59 @@ class Dispatcher:
         principal = self._authenticator.principal(
             request, service.name, service.entry.scopes, protocol, found.operation
         )
-        answer.account_id, answer.arn = principal.account_id, principal.arn
-        handler = self._registry.handler(service.name, found.operation.name)
+        answer.account_id, answer.arn, answer.principal = principal.account_id, principal.arn, principal
+        handler = self.handler(found)
         if handler is None:
             raise found.unsupported()
         answer.wrote = handler.writes
         parsed = found.parse(request)
 
         def asked(tx: Tx, prepared: Any = None) -> Call:
-            call = Call(
-                service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source.address,
-                found.version, protocol, source.secure, self._tools, request.header, prepared=prepared,
-                source_vpc=source.vpc_id,
-            )  # fmt: skip
-            self._usage.note(principal, handler.prefix, handler.operation, tx.now)
-            authorize(call, handler.access)
-            return call
+            return self.asked(found, handler, parsed, principal, tx, request, request_id, source, prepared)
 
+        return self.perform(handler, answer, request_id, asked, parsed)
+
+    # what S3's streams do step by step
+
+    def handler(self, found: Route) -> Handler | None:
+        return self._registry.handler(found.service.name, found.operation.name)
+
+    def proof(self, request: Request, found: Route) -> Proof:
+        """Who asks, before the body has come."""
+        service = found.service
+        return self._authenticator.proof(request, service.name, service.entry.scopes, found.protocol.name)
+
+    def check_body(self, proof: Proof, body: bytes) -> None:
+        check_body(proof, body)
+
+    def refused(self, refused: Refused) -> AwsError:
+        """S3's error for a body that is not what was signed."""
+        return to_error(refused, family("s3", "rest-xml"), self._authenticator.now())
+
+    def made(
+        self, found: Route, parsed: dict[str, Any], principal: Principal, tx: Tx, request: Request, request_id: str, source: Source,
+        prepared: Any = None, proof: Proof | None = None,
+    ) -> Call:  # fmt: skip
+        return Call(
+            found.service.name, found.operation.name, parsed, principal, tx, request_id, self._settings, source.address,
+            found.version, found.protocol.name, source.secure, self._tools, request.header, prepared=prepared,
+            source_vpc=source.vpc_id, proof=proof, headers=request.headers,
+        )  # fmt: skip
+
+    def asked(
+        self, found: Route, handler: Handler, parsed: dict[str, Any], principal: Principal, tx: Tx, request: Request, request_id: str,
+        source: Source, prepared: Any = None, proof: Proof | None = None,
+    ) -> Call:  # fmt: skip
+        """The call, which is allowed."""
+        call = self.made(found, parsed, principal, tx, request, request_id, source, prepared, proof)
+        self._usage.note(principal, handler.prefix, handler.operation, tx.now)
+        authorize(call, handler.access)
+        return call
+
+    def perform(
+        self, handler: Handler, answer: Answer, request_id: str, asked: Callable[..., Call], parsed: dict[str, Any]
+    ) -> dict[str, Any] | None:
+        principal = answer.principal
         prepared = None if handler.prepare is None else self._prepared(handler.prepare, principal, asked)
 
         def work(tx: Tx) -> dict[str, Any] | Kept | None:
@@ -158,7 +198,7 @@ class Dispatcher:
                 raise errors.dry_run()
             return output
 
-        output = self._transact(handler, principal, request_id, work)
+        output = self.transact(handler, answer, request_id, work)
         if isinstance(output, Kept):
             raise output
         return output
@@ -167,14 +207,18 @@ class Dispatcher:
         found = self._look(principal, lambda tx: prepare(asked(tx)))
         return found.work() if isinstance(found, Outside) else found
 
-    def _transact(self, handler: Handler, principal: Principal, request_id: str, work: Callable[[Tx], _T]) -> _T:
+    def transact(self, handler: Handler, answer: Answer, request_id: str, work: Callable[[Tx], _T]) -> _T:
         """What ``work`` raises undoes everything that it wrote; what the database refuses for a conflict is done again. The
         account of an anonymous caller is nobody's: its operations look into the account that they find out (``tx.of``)."""
+        principal = answer.principal
         if not handler.writes:
             return self._look(principal, work)
         account_id = principal.account_id
         actor = Actor(principal.arn or principal.user_id, account_id or None, request_id)
         return self._database.run(work, account_id, actor)
+
+    def look(self, answer: Answer, work: Callable[[Tx], _T]) -> _T:
+        return self._look(answer.principal, work)
 
     def _look(self, principal: Principal, work: Callable[[Tx], _T]) -> _T:
         def look() -> _T:

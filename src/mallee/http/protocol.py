@@ -255,6 +255,11 @@ class Exchange(RequestResponseCycle):
             self._send_body(message.get("body", b""), message.get("more_body", False))
         elif kind == "http.response.start" and not self.response_started:
             self._start(message["status"], message.get("headers", ()))
+        elif kind == "mallee.response.cut":  # it cannot be finished, and the client must not think that it was
+            self.keep_alive = False
+            self.response_complete = True
+            self.message_event.set()
+            self.transport.abort()
         else:
             raise RuntimeError(f"the application sent {kind} out of turn")
 

@@ -33,6 +33,15 @@ class Workers:
         self._waiting.put((outlet, future, function, arguments))
         return future
 
+    def later(self, start: Callable[[Callable[..., None]], None]) -> asyncio.Future[Any]:
+        """For work that others do: ``start(done)`` begins it, and whoever ends it calls ``done(*result)`` from any thread."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[Any] = loop.create_future()
+        outlet = self._outlets.get(loop) or self._open(loop)
+        self.busy += 1
+        start(lambda *result: outlet.put(future, result))
+        return future
+
     def close(self) -> None:
         """Returns when every call that was handed in is done."""
         for _ in self._threads:

@@ -74,6 +74,10 @@ class Authenticator:
         self._also_global = self._also | {GLOBAL_REGION}
         self._now = now
 
+    def now(self) -> datetime.datetime:
+        """The time that claims are compared with."""
+        return self._now()
+
     def principal(
         self, request: Request, service: str, scopes: tuple[str, ...], protocol: str, operation: Operation | None = None
     ) -> Principal:

@@ -8,7 +8,7 @@ names, already validated), reads and writes through ``call.tx``, and returns the
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -96,6 +96,8 @@ class Call:
     header: Callable[[bytes], bytes | None] = _no_header  # one of the request's headers, by its name in small letters
     source_vpc: str = ""  # the VPC that it came from within; ``source_ip`` is then an address there
     prepared: Any = None  # what the function named by ``prepared_by`` found before the transaction
+    proof: Any = None  # of S3's calls: the signature that held (``authenticate.Proof``)
+    headers: Sequence[tuple[bytes, bytes]] = ()  # all of the request's, by their names in small letters
 
     @property
     def vault(self) -> Vault:
@@ -146,6 +148,26 @@ def prepared_by(prepare: Callable[[Call], Any]) -> Callable[[_F], _F]:
 
     def mark(function: _F) -> _F:
         function.mallee_prepare = prepare  # type: ignore[attr-defined]
+        return function
+
+    return mark
+
+
+@dataclass(frozen=True, slots=True)
+class Later:
+    """What an operation returns whose answer is ready when a commit elsewhere is done: the index of objects has a database of its own,
+    and commits many calls at once. ``start(done)`` is called once, when the operation's own transaction is over, and calls ``done(output,
+    error)`` once, from whatever thread."""
+
+    start: Callable[[Callable[[Any, BaseException | None], None]], None]
+
+
+def receives(admit: Callable[[Call], Any]) -> Callable[[_F], _F]:
+    """For operations whose input streams: ``admit(call)`` is called after the authorization and before the body has come, with a reading
+    transaction, and answers what takes the body in (``objects.receiving.Intake``). What that has received is ``call.prepared``."""
+
+    def mark(function: _F) -> _F:
+        function.mallee_admit = admit  # type: ignore[attr-defined]
         return function
 
     return mark

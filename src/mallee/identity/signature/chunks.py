@@ -45,7 +45,7 @@ class Decoder:
     ``finish``."""
 
     form: str
-    claim: Claim
+    claim: Claim | None  # None: nobody signed
     key: bytes
     length: int
     announced: tuple[str, ...] = ()
@@ -65,7 +65,9 @@ class Decoder:
     def __post_init__(self) -> None:
         if self.form not in FORMS:
             raise Refused(INCOMPLETE, f"x-amz-content-sha256 cannot be '{self.form}'")
-        self._previous = self.claim.signature
+        if self.claim is None and self.form != STREAMING_UNSIGNED_TRAILER:
+            raise Refused(INCOMPLETE, "A body in signed chunks needs a signed request.")
+        self._previous = self.claim.signature if self.claim is not None else ""
 
     def feed(self, data: bytes) -> list[bytes]:
         """The payload in ``data``, in pieces. Raises ``Refused`` as soon as the framing or a signature is wrong."""
@@ -159,6 +161,7 @@ class Decoder:
         self._verify(f"{ALGORITHM}-PAYLOAD", f"{EMPTY_DIGEST}\n{digest}", self._expected)
 
     def _verify(self, what: str, rest: str, claimed: str) -> None:
+        assert self.claim is not None
         to_sign = f"{what}\n{self.claim.stamp}\n{self.claim.scope}\n{self._previous}\n{rest}".encode("latin-1", "replace")
         signature = hmac.digest(self.key, to_sign, "sha256").hex()
         if not hmac.compare_digest(signature.encode(), claimed.encode("utf-8", "replace")):

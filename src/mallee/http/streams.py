@@ -1,0 +1,448 @@
+"""S3's requests: bodies and answers that do not fit into memory.
+
+What differs from other services: the signature is believed before the body has come, so that a refusal goes out before ``100 Continue``;
+operations whose input streams take the body in block by block (``objects.receiving``), hashed and written by threads beside the one
+that reads; an answer may be a stream that is read ahead by one block; and an answer may wait for a commit that many calls share
+(``Later``), which holds no thread.
+
+Without a worker's thread goes what is known to be quick, as in ``app``. A stream that fails in its middle has its connection cut: the client
+sees that it is short.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import Any, Protocol
+
+from mallee.http import errors
+from mallee.http.dispatch import Answer, Dispatcher, Source
+from mallee.http.workers import Workers
+from mallee.identity.authenticate import Proof
+from mallee.identity.call import Call, Later
+from mallee.identity.signature import sigv4
+from mallee.identity.signature.chunks import FORMS, Decoder
+from mallee.identity.signature.refusals import Refused
+from mallee.objects import receiving
+from mallee.objects.engine.base import EngineError
+from mallee.registry import Handler
+from mallee.store import StoreUnavailable
+from mallee.wire import AwsError, Request, Route, route
+
+log = logging.getLogger("mallee.objects")
+
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+QUICK = 0.0015  # seconds
+DOCUMENT = 8 * 1024 * 1024  # bytes of a body that is no object
+DRAINED = 16 * 1024 * 1024  # a refused body up to this size is read and thrown away, so that the client sees the refusal
+NEEDS_DIGEST = frozenset(
+    (
+        "DeleteObjects", "PutBucketCors", "PutBucketLifecycle", "PutBucketLifecycleConfiguration", "PutObjectLegalHold",
+        "PutObjectLockConfiguration", "PutObjectRetention",
+    )
+)  # fmt: skip
+"""Operations that S3 does not do without a digest of their document."""
+
+
+class Gone(Exception):
+    """The client went away."""
+
+
+class Stream(Protocol):
+    """An answer's body in pieces. ``read`` blocks and is called in threads, one at a time; it returns b"" at the end. ``close`` is called
+    once, whatever happens."""
+
+    length: int
+
+    def read(self) -> bytes: ...
+
+    def close(self) -> None: ...
+
+
+class Begun:
+    """A request whose caller is known and allowed."""
+
+    __slots__ = ("answer", "begin", "decoder", "finish", "found", "handler", "intake", "parsed", "proof", "request", "request_id", "source")
+
+    def __init__(self, request: Request, request_id: str, source: Source, answer: Answer) -> None:
+        self.request = request
+        self.request_id = request_id
+        self.source = source
+        self.answer = answer
+        self.found: Route | None = None
+        self.handler: Handler | None = None
+        self.proof: Proof | None = None
+        self.parsed: dict[str, Any] = {}
+        self.intake: receiving.Intake | None = None
+        self.decoder: Decoder | None = None
+
+
+class Streams:
+    def __init__(self, dispatcher: Dispatcher, workers: Workers, bodies: Workers, at_once: bool) -> None:
+        """``workers`` do calls, ``bodies`` blocks of bodies."""
+        self._dispatcher = dispatcher
+        self._workers = workers
+        self._bodies = bodies
+        self._at_once = at_once
+        self._usual: dict[str, float] = {}
+
+    async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
+        """Everything from a head to the end of the answer; None when the client went away before it could be answered."""
+        began = time.perf_counter()
+        call = Begun(request, request_id, source, Answer(0, [], b"", service="s3"))
+        waiting = True  # for the body, or what of it has not been read
+        try:
+            try:
+                call.found = route(request)
+                call.answer.service, call.answer.operation = call.found.service.name, call.found.operation.name
+                handler = self._dispatcher.handler(call.found)
+                if handler is not None and handler.admit is not None:
+                    await self._do(call.answer.operation, self._begin, call)
+                    received = await self._take(call, receive)
+                    waiting = False
+                    output = await self._do(call.answer.operation + " ", self._act, call, received)
+                else:
+                    body = await _document(receive, request)
+                    waiting = False
+                    output = await self._do(call.answer.operation, self._whole, call, body)
+                if isinstance(output, Later):
+                    output, problem = await self._workers.later(output.start)
+                    if problem is not None:
+                        raise problem
+                self._respond(call, output)
+            except Gone:
+                raise
+            except Exception as problem:
+                if call.intake is not None:
+                    call.intake.abort()
+                self._refuse(call, problem)
+                if waiting and not await _drain(receive, request):
+                    call.answer.headers.append((b"connection", b"close"))
+        except Gone:
+            if call.intake is not None:
+                call.intake.abort()
+            return None
+        call.answer.seconds = time.perf_counter() - began
+        await self._send(call, send)
+        return call.answer
+
+    async def _do(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
+        """In this thread, if that is known to be quick; else in a worker's."""
+        call: Begun = arguments[0]
+        writes = call.handler is not None and call.handler.writes
+        quick = self._at_once and not writes and self._usual.get(kind, 1.0) < QUICK
+        began = time.perf_counter()
+        if quick:
+            result = function(*arguments)
+        else:
+            result, problem, seconds = await self._workers.run(_told, function, *arguments)
+            if problem is not None:
+                raise problem
+            began = time.perf_counter() - seconds
+        if call.handler is not None and not call.handler.writes:
+            seconds = time.perf_counter() - began
+            self._usual[kind] = 0.8 * self._usual.get(kind, seconds) + 0.2 * seconds
+        return result
+
+    # ----------------------------------------------------------------------------------------------------------- the call
+
+    def _begin(self, call: Begun) -> None:
+        """Up to the body: who asks, what, and whether they may."""
+        found = call.found
+        assert found is not None
+        request = call.request
+        self._known(call, found)
+        length, claim, decoder = _framing(request, call.proof)
+        call.decoder = decoder
+        call.parsed = found.parse(request)
+        payload = None if call.proof is None else call.proof.payload
+        sha256 = None if payload is None or payload == sigv4.UNSIGNED or payload in FORMS else payload
+        given = receiving.declared(request.header, [name for name, _ in request.headers], length, sha256)
+        assert call.handler is not None and call.handler.admit is not None
+        admit = call.handler.admit
+        call.intake = self._dispatcher.look(
+            call.answer, lambda tx: admit(self._asked(call, tx, given))
+        )
+
+    def _known(self, call: Begun, found: Route) -> None:
+        call.proof = self._dispatcher.proof(call.request, found)
+        principal = call.proof.principal
+        call.answer.account_id, call.answer.arn = principal.account_id, principal.arn
+        call.answer.principal = principal
+        call.handler = self._dispatcher.handler(found)
+        if call.handler is None:
+            raise found.unsupported()
+        call.answer.wrote = call.handler.writes
+
+    def _asked(self, call: Begun, tx: Any, prepared: Any) -> Call:
+        assert call.found is not None and call.handler is not None and call.proof is not None
+        return self._dispatcher.asked(
+            call.found, call.handler, call.parsed, call.proof.principal, tx, call.request, call.request_id, call.source, prepared,
+            proof=call.proof,
+        )  # fmt: skip
+
+    def _act(self, call: Begun, received: receiving.Received) -> Any:
+        """When the body is here."""
+        handler = call.handler
+        assert handler is not None
+        try:
+            return self._dispatcher.transact(
+                handler, call.answer, call.request_id,
+                lambda tx: handler.function(self._asked_again(call, tx, received)),
+            )  # fmt: skip
+        except BaseException:
+            assert call.intake is not None
+            call.intake.give_up(received)
+            raise
+
+    def _asked_again(self, call: Begun, tx: Any, received: receiving.Received) -> Call:
+        """Without asking the policies once more: a body that was allowed to come may be answered for."""
+        assert call.found is not None and call.handler is not None and call.proof is not None
+        return self._dispatcher.made(
+            call.found, call.parsed, call.proof.principal, tx, call.request, call.request_id, call.source, (call.intake, received),
+            proof=call.proof,
+        )  # fmt: skip
+
+    def _whole(self, call: Begun, body: bytes) -> Any:
+        """A call whose input is a document, or nothing."""
+        found, request = call.found, call.request
+        assert found is not None
+        self._known(call, found)
+        handler, proof = call.handler, call.proof
+        assert handler is not None and proof is not None
+        if proof.payload in FORMS:
+            body = _unframed(request, proof, body)
+        else:
+            self._dispatcher.check_body(proof, body)
+        if body or handler.operation in NEEDS_DIGEST:
+            given = receiving.declared(request.header, [name for name, _ in request.headers], len(body))
+            if handler.operation in NEEDS_DIGEST and given.md5 is None and not given.algorithms:
+                raise AwsError("InvalidRequest", "Missing required header for this request: Content-MD5", status=400)
+            receiving.check(given, body)
+        request.body = body
+        call.parsed = found.parse(request)
+        return self._dispatcher.perform(
+            handler, call.answer, call.request_id, lambda tx, prepared=None: self._asked(call, tx, prepared), call.parsed
+        )
+
+    def _respond(self, call: Begun, output: Any) -> None:
+        found, answer = call.found, call.answer
+        assert found is not None
+        answer.status, answer.headers, answer.body = found.respond(output, call.request_id)
+
+    def _refuse(self, call: Begun, problem: Exception) -> None:
+        answer = call.answer
+        if isinstance(problem, AwsError):
+            known = problem
+        elif isinstance(problem, Refused):
+            known = self._dispatcher.refused(problem)
+        elif isinstance(problem, StoreUnavailable | EngineError):
+            log.error("objects unavailable: %s", problem, extra={"request_id": call.request_id})
+            known = errors.unavailable("s3", "")
+        else:
+            self._dispatcher.faults += 1
+            log.error("%s:%s failed", answer.service, answer.operation, exc_info=problem, extra={"request_id": call.request_id})
+            known = errors.internal("s3", "")
+        call.answer = self._dispatcher.refusal(call.request, known, call.request_id, call.found, answer)
+
+    # ------------------------------------------------------------------------------------------------------------ bodies
+
+    async def _take(self, call: Begun, receive: Receive) -> receiving.Received:
+        intake, decoder = call.intake, call.decoder
+        assert intake is not None
+        if intake.small and decoder is None:
+            body = await _all(receive)
+            intake.jobs(body)
+            return intake.finish()
+        pending: list[Any] = []
+        block = bytearray()
+        more = True
+        try:
+            while more:
+                message = await receive()
+                if message["type"] == "http.disconnect":
+                    raise Gone
+                more = message.get("more_body", False)
+                data = message.get("body", b"")
+                if decoder is not None:
+                    for piece in decoder.feed(data):
+                        block += piece
+                    if not more:
+                        decoder.finish()
+                else:
+                    block += data
+                while len(block) >= receiving.BLOCK or (block and not more):
+                    piece = bytes(memoryview(block)[: receiving.BLOCK])
+                    del block[: receiving.BLOCK]
+                    await _ended(pending)
+                    pending = [self._bodies.run(_told, job) for job in intake.jobs(piece)]
+            await _ended(pending)
+        except BaseException:
+            for each in pending:
+                await each
+            raise
+        trailers = decoder.trailers if decoder is not None else None
+        if intake.small:
+            return intake.finish(trailers)
+        received, problem, _ = await self._bodies.run(_told, intake.finish, trailers)
+        if problem is not None:
+            raise problem
+        return received
+
+    # ------------------------------------------------------------------------------------------------------------ answers
+
+    async def _send(self, call: Begun, send: Send) -> None:
+        answer = call.answer
+        body = answer.body
+        if isinstance(body, bytes):
+            if not any(name == b"content-length" for name, _ in answer.headers):  # HEAD tells the length of what it leaves out
+                answer.headers.append((b"content-length", b"%d" % len(body)))
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            await send({"type": "http.response.body", "body": body})
+            return
+        stream: Stream = body if hasattr(body, "read") else _Iterated(body)
+        sent = 0
+        ahead = self._bodies.run(_told, stream.read)
+        try:
+            await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
+            while True:
+                piece, problem, _ = await ahead
+                if problem is not None:
+                    raise problem
+                if not piece:
+                    break
+                ahead = self._bodies.run(_told, stream.read)
+                sent += len(piece)
+                await send({"type": "http.response.body", "body": piece, "more_body": True})
+            await send({"type": "http.response.body", "body": b""})
+        except Exception as problem:
+            log.error("an answer was cut off after %d bytes: %s", sent, problem, extra={"request_id": call.request_id})
+            await send({"type": "mallee.response.cut"})
+        finally:
+            await ahead
+            stream.close()
+        answer.body = b""
+        answer.sent = sent
+
+
+class _Iterated:
+    """An iterator of pieces as a stream."""
+
+    length = -1
+
+    def __init__(self, pieces: Iterator[bytes]) -> None:
+        self._pieces = iter(pieces)
+
+    def read(self) -> bytes:
+        return next(self._pieces, b"")
+
+    def close(self) -> None:
+        close = getattr(self._pieces, "close", None)
+        if close is not None:
+            close()
+
+
+def _told(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception | None, float]:
+    """For workers, whose functions must not raise."""
+    began = time.perf_counter()
+    try:
+        return function(*arguments), None, time.perf_counter() - began
+    except Exception as problem:
+        return None, problem, time.perf_counter() - began
+
+
+async def _ended(pending: list[Any]) -> None:
+    """All of them end before the first error is raised."""
+    first: Exception | None = None
+    for each in pending:
+        _, problem, _ = await each
+        first = first or problem
+    pending.clear()
+    if first is not None:
+        raise first
+
+
+async def _all(receive: Receive) -> bytes:
+    parts: list[bytes] = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        parts.append(message.get("body", b""))
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _document(receive: Receive, request: Request) -> bytes:
+    length = _length(request)
+    if length is not None and length > DOCUMENT:
+        raise receiving.too_large(length, DOCUMENT)
+    parts: list[bytes] = []
+    size = 0
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        part = message.get("body", b"")
+        size += len(part)
+        if size > DOCUMENT:
+            raise receiving.too_large(size, DOCUMENT)
+        parts.append(part)
+        if not message.get("more_body"):
+            return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+async def _drain(receive: Receive, request: Request) -> bool:
+    """Whether all of a refused body could be read, so that the connection can go on."""
+    length = _length(request)
+    if request.header(b"expect") is not None or (length or 0) > DRAINED:
+        return length == 0
+    left = DRAINED
+    while left > 0:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise Gone
+        left -= len(message.get("body", b""))
+        if not message.get("more_body"):
+            return True
+    return False
+
+
+def _length(request: Request) -> int | None:
+    text = request.header(b"content-length")
+    return int(text) if text is not None and text.isdigit() else None
+
+
+def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Any, Decoder | None]:
+    """How long the body is, and what takes it out of its chunks."""
+    length = _length(request)
+    payload = request.header(b"x-amz-content-sha256") or b""
+    form = payload.decode("latin-1")
+    if form not in FORMS:
+        if length is None:
+            if request.header(b"transfer-encoding") is not None:
+                implied = "A header you provided implies functionality that is not implemented"
+                raise AwsError("NotImplemented", implied, status=501, Header="Transfer-Encoding")
+            raise AwsError("MissingContentLength", "You must provide the Content-Length HTTP header.", status=411)
+        return length, None, None
+    text = request.header(b"x-amz-decoded-content-length")
+    if text is None or not text.isdigit() or len(text) > 16:
+        raise AwsError("MissingContentLength", "You must provide the Content-Length HTTP header.", status=411)
+    claim = getattr(proof, "claim", None)
+    key = getattr(proof, "key", b"")
+    announced = tuple(
+        name for each in (request.header(b"x-amz-trailer") or b"").decode("latin-1").lower().split(",") if (name := each.strip())
+    )
+    return int(text), claim, Decoder(form, claim, key, int(text), announced)  # type: ignore[arg-type]
+
+
+def _unframed(request: Request, proof: Proof, body: bytes) -> bytes:
+    """A document that came in chunks."""
+    _, _, decoder = _framing(request, proof)
+    assert decoder is not None
+    pieces = decoder.feed(body)
+    decoder.finish()
+    return b"".join(pieces)
