@@ -20,7 +20,7 @@ from .clock import Clock
 from .engine import Engine, open_engine
 from .errors import Conflict, Misuse, StoreUnavailable, translate
 from .nudges import Nudges
-from .transaction import Actor, Tx, Work, write_journal
+from .transaction import Actor, Tx, Work, flush_gathered, write_journal
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -164,9 +164,9 @@ class _Writing:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         database, work = self._database, self._work
         engine, session = database.engine, work.session
-        work.over = True
         try:
             if error is not None:
+                work.over = True
                 engine.rollback(session)
                 database._failed(error)
                 return
@@ -178,6 +178,8 @@ class _Writing:
     @staticmethod
     def _commit(engine: Engine, work: Work, database: Database) -> None:
         try:
+            if work.failed is None:
+                flush_gathered(work)
             if isinstance(work.failed, Conflict):
                 raise work.failed
             if work.failed is not None:
@@ -189,7 +191,9 @@ class _Writing:
                 write_journal(work)
             if work.topics:
                 engine.publish(work.session, work.topics, database._nudges.sender)
+            work.over = True
         except BaseException as problem:
+            work.over = True
             engine.rollback(work.session)
             named = translate(problem)
             database._failed(named)

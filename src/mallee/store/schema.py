@@ -38,7 +38,7 @@ def load(modules: Iterable[str] = MODULES) -> sa.MetaData:
     return metadata
 
 
-def create(database: Database) -> None:
+def create(database: Database, metadata: sa.MetaData = metadata) -> None:
     """Creates the tables declared so far that are not there yet: for tests. A cloud's database is made by ``migrate.upgrade``."""
     engine = sa.create_engine(database.engine.url, poolclass=NullPool)
     try:

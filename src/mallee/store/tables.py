@@ -46,13 +46,16 @@ def resource_table(name: str, *columns: SchemaItem, owned: bool = True, journal:
     return _table(name, items, {"owned": owned, "journal": journal})
 
 
-def plain_table(name: str, *columns: SchemaItem) -> sa.Table:
-    """A table without owner and journal: jobs, placements, reports."""
-    return _table(name, list(columns), {"owned": False, "journal": False})
+def plain_table(name: str, *columns: SchemaItem, within: sa.MetaData = metadata, **options: Any) -> sa.Table:
+    """A table without owner and journal: jobs, placements, reports. ``within``: the metadata of another database than the
+    cloud's own; ``options`` are SQLAlchemy's (``sqlite_with_rowid=False``)."""
+    return _table(name, list(columns), {"owned": False, "journal": False}, within, **options)
 
 
-def _table(name: str, items: list[SchemaItem], info: dict[str, Any]) -> sa.Table:
-    table = sa.Table(name, metadata, *items, sqlite_strict=True, implicit_returning=False, info=info)
+def _table(
+    name: str, items: list[SchemaItem], info: dict[str, Any], within: sa.MetaData = metadata, **options: Any
+) -> sa.Table:
+    table = sa.Table(name, within, *items, sqlite_strict=True, implicit_returning=False, info=info, **options)
     if not table.primary_key.columns:
         raise ValueError(f"table {name} has no primary key")
     for column in table.columns:

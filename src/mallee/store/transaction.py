@@ -8,7 +8,7 @@ Nudges and ``after_commit`` functions take effect after the commit, or not at al
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,6 +20,7 @@ from sqlalchemy.exc import DBAPIError
 from . import journal as journaling
 from .engine import Engine, Session
 from .errors import Misuse, ScopeViolation, translate
+from .prepared import Plan
 from .scope import PARAMETER, OwnDelete, OwnInsert, OwnUpdate
 from .tables import ACCOUNT, journal
 
@@ -110,7 +111,21 @@ def shape(table: sa.Table) -> Shape:
 class Work:
     """What the views of one transaction share."""
 
-    __slots__ = ("actor", "after", "began", "depth", "engine", "entries", "failed", "now", "over", "session", "topics", "writable")
+    __slots__ = (
+        "actor",
+        "after",
+        "began",
+        "depth",
+        "engine",
+        "entries",
+        "failed",
+        "gathered",
+        "now",
+        "over",
+        "session",
+        "topics",
+        "writable",
+    )
 
     def __init__(
         self, engine: Engine, session: Session, now: datetime, actor: Actor | None, writable: bool, began: float
@@ -124,6 +139,7 @@ class Work:
         self.entries: list[dict[str, Any]] = []
         self.topics: set[str] = set()
         self.after: list[Callable[[], None]] = []
+        self.gathered: list[tuple[Callable[[Tx, list[Any]], None], Any]] = []
         self.failed: BaseException | None = None
         self.over = False
         self.depth = 0
@@ -190,6 +206,12 @@ class Tx:
             return self._execute(statement, params).first()
         return rows[0] if rows else None
 
+    def tuples(self, statement: sa.Executable, /, **params: Any) -> Sequence[Any]:
+        """As :meth:`all`, for a statement whose columns need no conversion (``type_coerce`` takes it away): on SQLite the driver's
+        own tuples, which cost a third."""
+        found = self._fetched(statement, params, "fetchall")
+        return self._execute(statement, params).all() if found is None else found[1]
+
     def value(self, statement: sa.Executable, /, **params: Any) -> Any:
         """The first column of the first row; None if there is none."""
         row = self.first(statement, **params)
@@ -213,6 +235,11 @@ class Tx:
         if statement.is_insert:  # SQLAlchemy forgets the count of an INSERT unless it is asked to keep it
             statement = statement.execution_options(preserve_rowcount=True)
         return int(self._execute(statement, params).rowcount)
+
+    def execute_each(self, statement: sa.Executable, rows: list[dict[str, Any]], /) -> int:
+        """As :meth:`execute`, for a statement that is kept (a constant), once for each of ``rows``, whose names are the same."""
+        self._must_write()
+        return self._write(statement, rows) if rows else 0
 
     def insert(self, table: sa.Table, /, **values: Any) -> None:
         """Adds one row. Raises Constraint if it breaks one."""
@@ -302,20 +329,33 @@ class Tx:
         work = self._must_write()
         work.depth += 1
         name, entries, after, failed = f"s{work.depth}", len(work.entries), len(work.after), work.failed
-        topics = set(work.topics)
+        topics, gathered = set(work.topics), len(work.gathered)
         self._command(f"SAVEPOINT {name}")
         try:
             yield
         except BaseException:
             self._command(f"ROLLBACK TO SAVEPOINT {name}")
             self._command(f"RELEASE SAVEPOINT {name}")
-            del work.entries[entries:], work.after[after:]
+            del work.entries[entries:], work.after[after:], work.gathered[gathered:]
             work.topics, work.failed = topics, failed
             raise
         else:
             self._command(f"RELEASE SAVEPOINT {name}")
         finally:
             work.depth -= 1
+
+    def gather(self, flush: Callable[[Tx, list[Any]], None], item: Any) -> None:
+        """Before the commit, calls ``flush(tx, items)`` once with all items that were gathered for it: for what many changes of
+        one transaction write in one go. What was gathered in a savepoint that was undone is left out."""
+        self._must_write().gathered.append((flush, item))
+
+    def lock_table(self, table: sa.Table, *, alone: bool) -> None:
+        """As the first statement of a transaction: waits for whoever holds ``table`` ``alone``, or for all others who lock it so. What
+        the transaction then sees is what they left. On SQLite every writer is alone."""
+        self._must_write()
+        if self._work.engine.kind == "postgresql":
+            mode = "SHARE ROW EXCLUSIVE" if alone else "ROW EXCLUSIVE"
+            self._command(f"LOCK TABLE {table.name} IN {mode} MODE")
 
     # after the commit
 
@@ -343,6 +383,10 @@ class Tx:
 
     def _planned(self, statement: Any, params: dict[str, Any], fetch: str) -> list[sa.Row[Any]] | None:
         """The rows of a SELECT that the engine has a plan for; None for others."""
+        found = self._fetched(statement, params, fetch)
+        return None if found is None else found[0].rows(found[1])
+
+    def _fetched(self, statement: Any, params: dict[str, Any], fetch: str) -> tuple[Plan, list[Any]] | None:
         work = self._work
         plans = work.engine.plans(bool(self._scope))
         plan = None if plans is None else plans.of(statement)
@@ -358,7 +402,7 @@ class Tx:
         except sqlite3.Error as error:
             named = work.failed = translate(error)
             raise named from error
-        return plan.rows(found)
+        return plan, found
 
     def _run(self, statement: Any, params: Any) -> sa.CursorResult[Any]:
         if self._work.over:
@@ -446,6 +490,17 @@ def _prefixed(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 _write_journal = OwnInsert(journal)
+
+
+def flush_gathered(work: Work) -> None:
+    """Writes what the transaction gathered; what that gathers, too."""
+    while work.gathered:
+        found: dict[Any, list[Any]] = {}
+        for flush, item in work.gathered:
+            found.setdefault(flush, []).append(item)
+        work.gathered = []
+        for flush, items in found.items():
+            flush(Tx(work, None), items)
 
 
 def write_journal(work: Work) -> None:

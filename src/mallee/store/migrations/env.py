@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 from alembic import context
 
-from mallee.store import metadata, types
+from mallee.store import types
 
 
 def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[False]:
@@ -18,7 +18,8 @@ def render_item(kind: str, item: Any, autogen_context: Any) -> str | Literal[Fal
 
 context.configure(
     connection=context.config.attributes["connection"],
-    target_metadata=metadata,
+    target_metadata=context.config.attributes["metadata"],
+    version_table=context.config.attributes["version_table"],
     render_item=render_item,
     render_as_batch=False,
     transaction_per_migration=False,
