@@ -6,11 +6,14 @@ process.
 
 from __future__ import annotations
 
+import datetime
 import re
+from typing import Any
 
 from mallee.identity.call import Call
 from mallee.objects import lookup, records
 from mallee.objects.records import Bucket, Document
+from mallee.objects.rules.refusals import denied
 from mallee.wire.errors import AwsError
 
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)
@@ -43,25 +46,6 @@ def expect_owner(call: Call, bucket: Bucket, member: str = "ExpectedBucketOwner"
     raise denied()
 
 
-def denied() -> AwsError:
-    return AwsError("AccessDenied", "Access Denied", status=403)
-
-
-def invalid(message: str, name: str = "", value: str | None = None) -> AwsError:
-    """InvalidArgument, with the argument that it is about."""
-    fields = {"ArgumentName": name, "ArgumentValue": value} if name else {}
-    return AwsError("InvalidArgument", message, status=400, **{key: each for key, each in fields.items() if each is not None})
-
-
-def malformed(message: str = "") -> AwsError:
-    told = message or "The XML you provided was not well-formed or did not validate against our published schema"
-    return AwsError("MalformedXML", told, status=400)
-
-
-def bad_request(message: str) -> AwsError:
-    return AwsError("InvalidRequest", message, status=400)
-
-
 def missing(code: str, message: str, bucket: Bucket) -> AwsError:
     """That the bucket has no such configuration."""
     return AwsError(code, message, status=404, BucketName=bucket.name)
@@ -69,8 +53,17 @@ def missing(code: str, message: str, bucket: Bucket) -> AwsError:
 
 def put(call: Call, kind: str, document: Document) -> None:
     """Sets a configuration that a bucket has but one of."""
-    records.configure(call.tx, changeable(call), kind, document)
+    records.configure(call.tx, changeable(call), kind, plain(document))
 
 
 def delete(call: Call, kind: str) -> None:
     records.unconfigure(call.tx, changeable(call), kind)
+
+
+def plain(value: Any) -> Any:
+    """A document as it can be kept: moments as ISO strings."""
+    if isinstance(value, dict):
+        return {name: plain(each) for name, each in value.items()}
+    if isinstance(value, list):
+        return [plain(each) for each in value]
+    return value.isoformat() if isinstance(value, datetime.datetime) else value

@@ -13,6 +13,7 @@ from mallee.objects import buckets, lookup, records, store
 from mallee.objects.quotas import BUCKETS
 from mallee.objects.records import Bucket
 from mallee.objects.rules import locations, names
+from mallee.objects.rules.refusals import denied, invalid
 from mallee.wire.errors import AwsError
 
 ACCESS = {
@@ -24,7 +25,6 @@ ACCESS = {
 }
 
 _PAGE = 10_000
-BLOCKS = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
 
 
 def create_bucket(call: Call) -> dict[str, Any]:
@@ -80,7 +80,7 @@ def list_buckets(call: Call) -> dict[str, Any]:
     prefix, after = given.get("Prefix", ""), _from_token(given.get("ContinuationToken"))
     most = given.get("MaxBuckets", _PAGE if "ContinuationToken" in given else None)
     if most is not None and not 1 <= most <= _PAGE:
-        raise buckets.invalid("Argument max-buckets must be an integer between 1 and 10000", "max-buckets", str(most))
+        raise invalid("Argument max-buckets must be an integer between 1 and 10000", "max-buckets", str(most))
     here = given.get("BucketRegion", call.region) in (call.region, *call.settings.signing_regions)
     found = [
         each
@@ -109,7 +109,7 @@ def _from_token(token: str | None) -> str:
     try:
         return base64.b64decode(token.encode(), b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
-        raise buckets.invalid("The continuation token provided is incorrect", "continuation-token") from None
+        raise invalid("The continuation token provided is incorrect", "continuation-token") from None
 
 
 def head_bucket(call: Call) -> dict[str, Any]:
@@ -127,7 +127,7 @@ def _closed(call: Call) -> Outside:
     repeats a removal that was cut off in between finds it closed and goes on."""
     found = buckets.the_bucket(call)
     if found.internal:
-        raise buckets.denied()
+        raise denied()
     from mallee.objects.index import buckets as index
 
     kept = store.of(call).index
