@@ -1,1 +1,1 @@
-"""The index: which objects there are, in a database of its own. Bytes are in the engine; a row refers to them by location."""
+"""The index of objects: which versions each key of each bucket has, and where their bytes are."""

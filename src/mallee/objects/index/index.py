@@ -1,0 +1,247 @@
+"""The index of a process: how many changes share one commit.
+
+A change is a *work*, a function of a transaction, with the small contents that it is about. One thread, the committer, takes all works that
+have queued up while the last batch was being synced, has the engine append their contents (one sync), runs them one after the other in one
+transaction, each in a savepoint of its own, and commits (one sync). So the rate of commits is not that of the disk's syncs.
+
+A work that raises undoes itself alone. Nothing here is remembered in memory only: a work whose answer was not given has either happened, or not at
+all; contents that were appended for nothing are swept by the engine; garbage stands in its table until it is discarded.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
+
+from mallee.objects.engine.base import Engine, EngineError, Label
+from mallee.store import Conflict, Database, StoreUnavailable, Tx
+
+from . import garbage, usage
+from .tables import CURRENT
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+Done = Callable[[Any, BaseException | None], None]
+
+MOST_WORKS = 256
+MOST_BYTES = 16 * 1024 * 1024
+"""Of one batch."""
+TOGETHER = 2
+"""How often a batch is tried as one when other processes get in its way."""
+
+
+class Closed(Exception):
+    """The index is shut: the process is ending."""
+
+
+class _Job:
+    __slots__ = ("contents", "done", "error", "locations", "result", "size", "work")
+
+    def __init__(self, work: Callable[..., Any], contents: Sequence[tuple[Label, bytes]], done: Done) -> None:
+        self.work = work
+        self.contents = contents
+        self.done = done
+        self.size = sum(len(data) for _, data in contents)
+        self.locations: list[str] | None = None
+        self.result: Any = None
+        self.error: BaseException | None = None
+
+
+class Index:
+    """Safe to share between threads. ``database`` and ``engine`` belong to whoever made it."""
+
+    def __init__(self, database: Database, engine: Engine) -> None:
+        self.database = database
+        self.engine = engine
+        self._queue: deque[_Job] = deque()
+        self._queued = threading.Condition(threading.Lock())
+        self._closed = self._drained = False
+        self._threads: list[threading.Thread] = []
+        self._waste: deque[str] = deque()
+        self._garbage = threading.Event()
+        memory = database.engine.memory
+        memory[garbage.WAKE] = self._garbage.set
+        if database.kind == "postgresql":
+            memory[usage.WRITER] = secrets.token_hex(6)
+
+    def reading(self) -> AbstractContextManager[Tx]:
+        """A snapshot: all that was answered before it began."""
+        return self.database.reading()
+
+    def run(self, work: Callable[..., T], contents: Sequence[tuple[Label, bytes]] = ()) -> T:
+        """Does ``work(tx)``, or ``work(tx, locations)`` where it brings contents, and returns what it returns when that is durable.
+        Raises what it raises, EngineError, or StoreUnavailable. It may be run more than once; only its last run counts."""
+        over = threading.Lock()
+        over.acquire()
+        outcome: list[Any] = []
+
+        def done(result: Any, error: BaseException | None) -> None:
+            outcome[:] = result, error
+            over.release()
+
+        self.submit(work, contents, done)
+        over.acquire()
+        result, error = outcome
+        if error is not None:
+            raise error
+        made: T = result
+        return made
+
+    def submit(self, work: Callable[..., Any], contents: Sequence[tuple[Label, bytes]], done: Done) -> None:
+        """As :meth:`run`, but returns at once; ``done(result, error)`` is called from the committer's thread, and must be quick."""
+        job = _Job(work, contents, done)
+        with self._queued:
+            if self._closed:
+                raise Closed
+            if not self._threads:
+                self._start()
+            self._queue.append(job)
+            self._queued.notify()
+
+    def reclaim(self) -> int:
+        """Discards what is garbage, also what a crash has left; how many contents. For upkeep: what this process makes is discarded
+        without being asked."""
+        return garbage.reclaim(self.database, self.engine)
+
+    def close(self) -> None:
+        """After all that was submitted is answered."""
+        with self._queued:
+            if self._closed:
+                return
+            self._closed = True
+            self._queued.notify_all()
+        for thread in self._threads[:1]:
+            thread.join()
+        self._drained = True
+        self._garbage.set()
+        for thread in self._threads[1:]:
+            thread.join()
+        memory = self.database.engine.memory
+        if memory.get(garbage.WAKE) == self._garbage.set:
+            del memory[garbage.WAKE]
+
+    # the committer
+
+    def _start(self) -> None:
+        for name, target in (("committer", self._commit_all), ("reclaimer", self._reclaim_all)):
+            thread = threading.Thread(target=target, name=f"objects-{name}", daemon=True)
+            thread.start()
+            self._threads.append(thread)
+
+    def _take(self) -> list[_Job]:
+        """All that has queued up, within bounds; nothing when the index is closed and all is done."""
+        with self._queued:
+            while not self._queue:
+                if self._closed:
+                    return []
+                self._queued.wait()
+            batch, size = [self._queue.popleft()], 0
+            while self._queue and len(batch) < MOST_WORKS and size < MOST_BYTES:
+                batch.append(self._queue.popleft())
+                size += batch[-1].size
+            return batch
+
+    def _commit_all(self) -> None:
+        while batch := self._take():
+            try:
+                self._append(batch)
+                ready = [job for job in batch if job.error is None]
+                if ready:
+                    self._transact(ready)
+            except BaseException as error:  # a fault of ours: whoever waits must hear of it
+                log.exception("a batch failed")
+                for job in batch:
+                    job.error = job.error or error
+            for job in batch:
+                try:
+                    job.done(job.result, job.error)
+                except Exception:
+                    log.exception("whoever waited for a commit failed")
+
+    def _append(self, batch: list[_Job]) -> None:
+        contents = [each for job in batch for each in job.contents]
+        if not contents:
+            return
+        try:
+            locations = iter(self.engine.append(contents))
+        except Exception as error:
+            if not isinstance(error, EngineError):
+                log.exception("the engine failed")
+            for job in batch:
+                if job.contents:
+                    job.error = error
+            return
+        for job in batch:
+            if job.contents:
+                job.locations = [next(locations) for _ in job.contents]
+
+    def _transact(self, jobs: list[_Job]) -> None:
+        for attempt in range(TOGETHER):
+            try:
+                self._together(jobs, alone=attempt > 0)
+                return
+            except Conflict:
+                continue
+            except Exception as error:
+                if len(jobs) == 1 or isinstance(error, StoreUnavailable):
+                    self._fail(jobs, error)
+                    return
+                log.warning("a batch failed, its works are done one by one", exc_info=True)
+                break
+        for job in jobs:
+            try:
+                self.database.retry(lambda job=job: self._together([job], alone=True))  # type: ignore[misc]
+            except Exception as error:
+                self._fail([job], error)
+
+    def _fail(self, jobs: list[_Job], error: BaseException) -> None:
+        """What was appended for them is left to the engine's sweep: a commit that failed may have happened."""
+        for job in jobs:
+            job.result, job.error = None, error
+
+    def _together(self, jobs: list[_Job], alone: bool) -> None:
+        """One transaction. Raises what concerns all of it."""
+        with self.database.transaction() as tx:
+            tx.lock_table(CURRENT, alone=alone)
+            for job in jobs:
+                self._do(tx, job, len(jobs) == 1)
+        for job in jobs:
+            if job.error is not None and job.locations:
+                self._waste.extend(job.locations)
+                self._garbage.set()
+
+    @staticmethod
+    def _do(tx: Tx, job: _Job, only: bool) -> None:
+        job.result = job.error = None
+        try:
+            with tx.savepoint():
+                job.result = job.work(tx) if job.locations is None else job.work(tx, job.locations)
+        except (Conflict, StoreUnavailable):
+            raise
+        except Exception as error:
+            job.error = error
+
+    # the reclaimer
+
+    def _reclaim_all(self) -> None:
+        while True:
+            self._garbage.wait()
+            self._garbage.clear()
+            last = self._drained
+            try:
+                waste = [self._waste.popleft() for _ in range(len(self._waste))]
+                if waste:
+                    self.engine.discard(waste)
+                garbage.reclaim(self.database, self.engine)
+            except (EngineError, StoreUnavailable) as error:
+                log.warning("garbage is left for later: %s", error)
+            except Exception:
+                log.exception("discarding failed; what is left is taken up later")
+            if last:
+                return
