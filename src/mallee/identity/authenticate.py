@@ -64,6 +64,22 @@ class Proof:
     claim: sigv4.Claim | sigv2.Claim
     key: bytes = b""
     payload: str = sigv4.UNSIGNED
+    form: bool = False  # it came with a browser's form
+
+    @property
+    def how(self) -> str:
+        """``s3:authType``."""
+        return "POST" if self.form else "REST-QUERY-STRING" if getattr(self.claim, "presigned", False) else "REST-HEADER"
+
+    @property
+    def version(self) -> str:
+        """``s3:signatureversion``."""
+        return sigv4.ALGORITHM if isinstance(self.claim, sigv4.Claim) else "AWS"
+
+    @property
+    def signed_at(self) -> datetime.datetime | None:
+        """When it was signed, if it says so: version 2's query does not."""
+        return self.claim.at if isinstance(self.claim, sigv4.Claim) else None
 
 
 class Authenticator:

@@ -50,6 +50,12 @@ def check(call: Call, asked: Check) -> None:
     _check(call, grants.of(call.tx, call.principal), asked)
 
 
+def certain(call: Call, action: str) -> bool:
+    """Whether the caller may do that to whatever its account has that has no policy of its own, however it is."""
+    held = grants.of(call.tx, call.principal)
+    return (call.principal.kind == "root" and not held.scps) or _is_certain(call, held, action)
+
+
 def allowed(call: Call, asked: Check) -> Decision:
     """The same for handlers that do something else when it is denied."""
     return decide(_question(call, asked), grants.of(call.tx, call.principal))

@@ -17,6 +17,7 @@ from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
 if TYPE_CHECKING:
+    from mallee.identity.authenticate import Proof
     from mallee.identity.tools import Tools
     from mallee.identity.vault import Vault
 
@@ -96,7 +97,7 @@ class Call:
     header: Callable[[bytes], bytes | None] = _no_header  # one of the request's headers, by its name in small letters
     source_vpc: str = ""  # the VPC that it came from within; ``source_ip`` is then an address there
     prepared: Any = None  # what the function named by ``prepared_by`` found before the transaction
-    proof: Any = None  # of S3's calls: the signature that held (``authenticate.Proof``)
+    proof: Proof | None = None  # of S3's calls: the signature that held
     headers: Sequence[tuple[bytes, bytes]] = ()  # all of the request's, by their names in small letters
 
     @property

@@ -73,4 +73,9 @@ def bootstrap(database: Database, vault: Vault, settings: Settings, hooks: Itera
         return create_access_key(tx, vault, account_id)
 
 
-__all__ = ["AccountHook", "Credentials", "VaultError", "bootstrap", "create_access_key", "create_account"]
+def new_cloud(tx: Tx, settings: Settings) -> None:
+    """At every start: accounts that an older release made beside this one get their canonical ids."""
+    records.accounts.fill_canonical_ids(tx)
+
+
+__all__ = ["AccountHook", "Credentials", "VaultError", "bootstrap", "create_access_key", "create_account", "new_cloud"]

@@ -217,6 +217,8 @@ def _described(call: Call, account: Account, administers: bool) -> dict[str, Any
         "Arn": access.account_arn(call, account.id),
         "Name": account.name,
         "Alias": account.alias,
+        "CanonicalId": account.canonical_id,
+        "DisplayName": account.display_name,
         "Status": account.status,
         "CreatedAt": account.created_at,
         "ClosedAt": account.closed_at,

@@ -1,15 +1,21 @@
-"""Accounts: an account has exactly one root, which is the account itself (user_id null in its access keys)."""
+"""Accounts: an account has exactly one root, which is the account itself (user_id null in its access keys).
+
+Its *canonical id* is what S3 knows it by: 64 hexadecimal digits that nobody can compute who does not know the account's first microsecond.
+It never changes; a row that an older release made while this one was starting has none yet, and the same one all the same.
+"""
 
 from __future__ import annotations
 
 import datetime
+import hashlib
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from sqlalchemy import Column, bindparam, select
+from sqlalchemy import Column, Index, bindparam, select
 
 from mallee.identity.records.names import Taken, one
 from mallee.store import Integer, Text, Timestamp, Tx, read_all, resource_table
+from mallee.store.types import to_micros
 
 OPEN = "ACTIVE"
 CLOSED = "SUSPENDED"
@@ -23,6 +29,8 @@ accounts = resource_table(
     Column("closed_at", Timestamp),
     Column("not_before", Timestamp),
     Column("token_version", Integer),
+    Column("canonical_id", Text),
+    Index("accounts_by_canonical_id", "canonical_id", unique=True),
     owned=False,
 )
 
@@ -39,6 +47,12 @@ class Account:
     closed_at: datetime.datetime | None = None
     not_before: datetime.datetime | None = None
     token_version: int | None = None
+    canonical_id: str = ""
+
+    @property
+    def display_name(self) -> str:
+        """What S3 shows beside the canonical id."""
+        return self.alias or self.name
 
     @property
     def status(self) -> str:
@@ -50,16 +64,69 @@ _ACCOUNT_BY_ALIAS = select(accounts).where(accounts.c.alias == bindparam("alias"
 _ACCOUNTS = select(accounts).order_by(accounts.c.id)
 
 
+_BY_CANONICAL_ID = select(accounts).where(accounts.c.canonical_id == bindparam("canonical_id"))
+_WITHOUT = select(accounts).where(accounts.c.canonical_id.is_(None)).order_by(accounts.c.id)
+
+NOBODY = "65a011a29cdf8ec533ec3d1ccaae921c"
+"""The canonical id of whoever comes without an account: AWS's."""
+
+
 def account(tx: Tx, account_id: str) -> Account | None:
-    return one(Account, tx.first(_ACCOUNT, id=account_id))
+    return _whole(one(Account, tx.first(_ACCOUNT, id=account_id)))
 
 
 def account_by_alias(tx: Tx, alias: str) -> Account | None:
-    return one(Account, tx.first(_ACCOUNT_BY_ALIAS, alias=alias))
+    return _whole(one(Account, tx.first(_ACCOUNT_BY_ALIAS, alias=alias)))
+
+
+def account_by_canonical_id(tx: Tx, canonical_id: str) -> Account | None:
+    """``tx`` may be bound to any account."""
+    return _whole(one(Account, tx.first(_BY_CANONICAL_ID, canonical_id=canonical_id)))
 
 
 def all_accounts(tx: Tx) -> list[Account]:
-    return read_all(Account, tx.all(_ACCOUNTS))
+    return [_with_canonical_id(each) for each in read_all(Account, tx.all(_ACCOUNTS))]
+
+
+class _CanonicalIds(dict[str, str]):
+    """Those that this process has read: they never change."""
+
+
+def canonical_id(tx: Tx, account_id: str) -> str:
+    """The account's, or ``NOBODY`` for no account or one that there is not. ``tx`` may be bound to any account."""
+    known: dict[str, str] = tx.memory.get(_CanonicalIds) or tx.memory.setdefault(_CanonicalIds, _CanonicalIds())
+    found = known.get(account_id)
+    if found is not None:
+        return found
+    read = account(tx, account_id) if account_id else None
+    if read is None:
+        return NOBODY
+    if not tx.changed:  # else the account itself may be undone
+        if len(known) >= _REMEMBERED:
+            known.clear()
+        known[account_id] = read.canonical_id
+    return read.canonical_id
+
+
+_REMEMBERED = 100_000
+
+
+def fill_canonical_ids(tx: Tx) -> None:
+    """Gives those accounts theirs that an older release made."""
+    for row in read_all(Account, tx.all(_WITHOUT)):
+        tx.change(accounts, row.id, canonical_id=_canonical_id(row.id, row.created_at))
+
+
+def _canonical_id(account_id: str, created_at: datetime.datetime) -> str:
+    return hashlib.sha256(f"canonical user {account_id} {to_micros(created_at)}".encode()).hexdigest()
+
+
+def _with_canonical_id(read: Account) -> Account:
+    return read if read.canonical_id else replace(read, canonical_id=_canonical_id(read.id, read.created_at))
+
+
+def _whole(found: Account | None) -> Account | None:
+    return None if found is None else _with_canonical_id(found)
 
 
 _ALIAS = re.compile(r"[a-z0-9](-?[a-z0-9]){2,62}")
@@ -74,8 +141,9 @@ def add_account(tx: Tx, account_id: str, alias: str | None, name: str) -> Accoun
         raise Taken(f"there is an account {account_id} already")
     if alias is not None and account_by_alias(tx, alias) is not None:
         raise Taken(f"the alias {alias} is another account's")
-    tx.insert(accounts, id=account_id, alias=alias, name=name, created_at=tx.now)
-    return Account(account_id, alias, name, tx.now)
+    made = _with_canonical_id(Account(account_id, alias, name, tx.now))
+    tx.insert(accounts, id=account_id, alias=alias, name=name, created_at=tx.now, canonical_id=made.canonical_id)
+    return made
 
 
 def set_alias(tx: Tx, account_id: str, alias: str | None) -> None:

@@ -199,7 +199,7 @@ def _s3_expired(refused: Refused, now: datetime.datetime) -> AwsError:
 
 
 def _s3_mismatch(details: dict[str, Any]) -> AwsError:
-    fields: dict[str, str] = {
+    fields: dict[str, Any] = {
         "AWSAccessKeyId": details.get("access_key_id", ""),
         "StringToSign": _text(details.get("string_to_sign", b"")),
         "SignatureProvided": details.get("provided", ""),
