@@ -50,10 +50,13 @@ from mallee.identity.federation.jwks import Issuers
 from mallee.identity.keys import Keyring
 from mallee.identity.tools import Tools
 from mallee.identity.usage import Usage
+from mallee.objects import wiring
+from mallee.objects.engine.base import EngineError
 from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
 from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx
 from mallee.wire import services
+from mallee.wire.routing import router
 
 log = logging.getLogger("mallee.cloud")
 
@@ -89,10 +92,13 @@ class Cloud:
         registry: Registry | None = None,
         lines: LineLog | None = None,
         signature_time: Callable[[], datetime.datetime] = utc_now,
+        index_database: Database | None = None,
     ) -> None:
         self.settings = settings
         self.database = database
         self.vault = secrets
+        self.objects = wiring.wire(settings, database, secrets, index_database)
+        router.s3_domains = (f"s3.{settings.region}.{settings.dns_suffix}", f"s3.{settings.dns_suffix}", *settings.objects_domains)
         self.registry = registry or Registry()
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)
@@ -174,6 +180,7 @@ def prepare(settings: Settings) -> bool:
         database = Database(settings.database_url)
         try:
             changed |= bool(migrate.upgrade(database))
+            changed |= wiring.prepare(settings)
             registry = Registry()
             credentials = setup.bootstrap(database, secrets, settings, registry.account_hooks())
             start_hooks(database, settings, registry)
@@ -452,6 +459,7 @@ class Process:
             log.error("%s", problem)
 
     def close(self) -> None:
+        self.cloud.objects.close()
         self.database.close()
         self.lines.close()
 
@@ -495,7 +503,7 @@ def _prepare_in_a_child(settings: Settings) -> None:
         raise SystemExit(1)  # the child has said why
 
 
-REASONS = (CannotStart, SettingsError, StoreError, vault.VaultError, PortTaken, tls.CertificateError)
+REASONS = (CannotStart, SettingsError, StoreError, vault.VaultError, PortTaken, tls.CertificateError, EngineError)
 
 
 def main(arguments: list[str] | None = None) -> int:

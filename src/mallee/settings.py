@@ -59,6 +59,10 @@ class Settings:
     admin_alias: str = "mallee"
     public_pool: tuple[str, ...] = ("198.51.100.0/24",)
     egress: str = "nat"
+    objects_database_url: str = ""  # of the index of objects; empty: a SQLite file in the home, or the PostgreSQL of database_url
+    objects_disks: tuple[str, ...] = ()  # folders, each on a disk of its own; empty: one in the home
+    objects_copies: int = 1  # of every object, on as many disks
+    objects_domains: tuple[str, ...] = ()  # further domains below which a host's first label is a bucket
     federation_networks: tuple[str, ...] = ()  # where identity providers may be although they are as near as this machine
 
     simulated: bool = False
@@ -91,6 +95,11 @@ class Settings:
             fill(self, "metrics_port", self.port + 2)
         if not self.database_url:
             fill(self, "database_url", f"sqlite:///{self.home}/cloud/cloud.db")
+        if not self.objects_database_url:
+            own = f"sqlite:///{self.home}/cloud/objects.db"
+            fill(self, "objects_database_url", own if self.database_url.startswith("sqlite:") else self.database_url)
+        if not self.objects_disks:
+            fill(self, "objects_disks", (f"{self.home}/cloud/objects",))
         if not self.simulated_nodes:
             fill(self, "simulated_nodes", len(self.zones))
         if not self.uid:
@@ -177,7 +186,8 @@ def save(settings: Settings) -> None:
             lines.append(f"{name} = {_toml(value)}")
     settings.home.mkdir(parents=True, exist_ok=True)
     partial = settings.file.with_name(f".{FILE}.{os.getpid()}")
-    secret = settings.database_url != plain.database_url  # it may hold a password
+    urls = settings.database_url, settings.objects_database_url
+    secret = urls != (plain.database_url, plain.objects_database_url)  # they may hold a password
     descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600 if secret else 0o644)
     try:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
@@ -278,6 +288,19 @@ def _check(s: Settings) -> None:
         s.database_url.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")),
         "database_url must begin with sqlite:/// or postgresql://",
     )
+    _need(
+        s.objects_database_url.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")),
+        "objects_database_url must begin with sqlite:/// or postgresql://",
+    )
+    for folder in s.objects_disks:
+        _need(folder.startswith("/"), f"objects_disks must hold absolute paths, not {folder!r}")
+    _need(len(set(s.objects_disks)) == len(s.objects_disks), "objects_disks must not name one folder twice")
+    _need(
+        1 <= s.objects_copies <= len(s.objects_disks),
+        f"objects_copies must be between 1 and the number of objects_disks, not {s.objects_copies}",
+    )
+    for domain in s.objects_domains:
+        _need(_HOST.fullmatch(domain), f"objects_domains must hold domain names, not {domain!r}")
     _need(not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits")
     _need(re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", s.admin_alias), f"admin_alias cannot be {s.admin_alias!r}")
     _check_pool(s.public_pool)

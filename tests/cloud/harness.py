@@ -39,6 +39,7 @@ from mallee.durable.records import NEXT_DUE
 from mallee.identity import setup, vault
 from mallee.identity.setup import Credentials
 from mallee.nodes.session import DirectTransport
+from mallee.objects.index import tables
 from mallee.settings import Settings
 from mallee.simulator import AT_ONCE, Simulator, Times
 from mallee.store import Database, ManualClock
@@ -54,6 +55,16 @@ def _session() -> boto3.Session:
     core.set_config_variable("data_path", str(MODELS))  # what AWS_DATA_PATH does
     core.set_config_variable("metadata_service_num_attempts", 1)
     return boto3.Session(botocore_session=core)
+
+
+def _index(settings: Settings, database: Database) -> Database:
+    """The index's database: a file beside the main one's, or the same PostgreSQL."""
+    if database.kind == "sqlite":
+        made = Database(settings.objects_database_url, database.clock, synchronous=False)
+    else:
+        made = Database(database.url, database.clock, synchronous=False)
+    tables.create_tables(made)
+    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +100,8 @@ class TestCloud:
         self.database = database
         self.clock = clock
         self.settings = Settings(home=home, simulated=True, zones=zones, admin_account_id=ADMIN, **settings)
-        self.cloud = Cloud(self.settings, database, vault.at(self.settings.cloud, create=True))
+        self.index_database = _index(self.settings, database)
+        self.cloud = Cloud(self.settings, database, vault.at(self.settings.cloud, create=True), index_database=self.index_database)
         registry = self.cloud.registry
         credentials = setup.bootstrap(database, self.cloud.vault, self.settings, registry.account_hooks())
         start_hooks(database, self.settings, registry)
@@ -258,6 +270,7 @@ class TestCloud:
 
     def close(self) -> None:
         self.cloud.api.close()
+        self.cloud.objects.close()
         loop = getattr(self._local, "loop", None)
         if loop is not None:
             loop.close()

@@ -91,6 +91,7 @@ class Intake:
         """``sha256``: what the signature says of the body, in hexadecimal; None if it says nothing. ``label`` is completed with size and
         ETag. ``always_large``: never kept in memory, since its commit is far away."""
         self.claims = claims
+        self.made: dict[str, Any] = {}  # what else the operation decided before the body came
         self._engine = engine
         self._label = label
         self._sha256 = sha256

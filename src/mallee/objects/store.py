@@ -6,11 +6,12 @@ database. Handlers get it by ``store.of(call)``.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mallee.identity.call import Call
 from mallee.identity.vault import Vault
+from mallee.objects.pins import Pins
 from mallee.settings import Settings
 from mallee.store import Database, Tx
 
@@ -26,9 +27,12 @@ class Store:
     index: Index
     engine: Engine
     vault: Vault
+    pins: Pins = field(default_factory=Pins)
 
     def close(self) -> None:
+        """After all that was submitted is answered."""
         self.index.close()
+        self.index.database.close()
         self.engine.close()
 
 

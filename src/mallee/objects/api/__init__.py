@@ -4,6 +4,6 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from mallee.objects.api import buckets
+from mallee.objects.api import buckets, deleting, listing, objects
 
-OPERATIONS: dict[str, tuple[ModuleType, ...]] = {"s3": (buckets,)}
+OPERATIONS: dict[str, tuple[ModuleType, ...]] = {"s3": (buckets, objects, listing, deleting)}

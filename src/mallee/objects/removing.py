@@ -1,0 +1,67 @@
+"""Removing a version in a transaction of the index: conditions, locks, and what S3 answers to it."""
+
+from __future__ import annotations
+
+import datetime
+from typing import Any
+
+from mallee.objects import writing
+from mallee.objects.index import versions
+from mallee.objects.index.rows import Version
+from mallee.objects.records import Bucket
+from mallee.objects.rules import conditions
+from mallee.store import Tx
+from mallee.wire.errors import AwsError
+
+
+def deleted(
+    tx: Tx, bucket: Bucket, key: bytes, version_id: str | None, now: datetime.datetime, owner: str, bypass: bool, given: dict[str, Any]
+) -> dict[str, Any]:
+    """One delete in a transaction of the index: what S3 answers to it. Raises PreconditionFailed, AccessDenied (a lock)."""
+    if any(given.get(name) is not None for name in ("IfMatch", "IfMatchLastModifiedTime", "IfMatchSize")):
+        _check_conditions(tx, bucket, key, version_id, given)
+    if version_id is None:
+        marker = versions.delete(tx, bucket.versioning, bucket.id, key, owner)
+        return {} if marker is None else {"DeleteMarker": True, "VersionId": marker.version_id}
+    found = versions.version(tx, bucket.id, key, version_id)
+    if found is not None:
+        check_lock(found, now, bypass)
+        versions.delete_version(tx, bucket.id, key, version_id)
+    told: dict[str, Any] = {"VersionId": version_id}
+    if found is not None and found.deleted:
+        told["DeleteMarker"] = True
+    return told
+
+
+def _check_conditions(tx: Tx, bucket: Bucket, key: bytes, version_id: str | None, given: dict[str, Any]) -> None:
+    found = versions.current(tx, bucket.id, key) if version_id is None else versions.version(tx, bucket.id, key, version_id)
+    match = given.get("IfMatch")
+    if found is None or found.deleted:
+        if match is not None and match.strip() == "*":
+            raise writing.failed("If-Match")
+        if found is None:
+            return
+        raise writing.failed("If-Match")
+    if match is not None and not conditions.matches(match, found.etag):
+        raise writing.failed("If-Match")
+    moment, size = given.get("IfMatchLastModifiedTime"), given.get("IfMatchSize")
+    if moment is not None and moment.replace(microsecond=0) != found.modified.replace(microsecond=0):
+        raise writing.failed("x-amz-if-match-last-modified-time")
+    if size is not None and size != found.size:
+        raise writing.failed("x-amz-if-match-size")
+
+
+def check_lock(found: Version, now: datetime.datetime, bypass: bool) -> None:
+    """A version under legal hold or retention stays. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html"""
+    held = found.attributes.get("lock") if not found.deleted else None
+    if not held:
+        return
+    if held.get("hold") == "ON":
+        raise locked()
+    if held.get("mode") and datetime.datetime.fromisoformat(held["until"]) > now:
+        if held["mode"] == "COMPLIANCE" or not bypass:
+            raise locked()
+
+
+def locked() -> AwsError:
+    return AwsError("AccessDenied", "Access Denied because object protected by object lock.", status=403)

@@ -1,0 +1,39 @@
+"""How a process comes to its object store: by the settings, the index and the engine that they name, attached to the main database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mallee.identity.vault import Vault
+from mallee.objects import store
+from mallee.objects.engine.base import Engine
+from mallee.objects.engine.local import LocalEngine
+from mallee.objects.index import tables
+from mallee.objects.index.index import Index
+from mallee.objects.store import Store
+from mallee.settings import Settings
+from mallee.store import Database
+
+
+def prepare(settings: Settings) -> bool:
+    """The index's tables as this release has them; whether anything was done."""
+    database = Database(settings.objects_database_url)
+    try:
+        return bool(tables.upgrade(database))
+    finally:
+        database.close()
+
+
+def wire(settings: Settings, database: Database, vault: Vault, index_database: Database | None = None) -> Store:
+    """The store of this process, from now on found by ``store.at(database)``. Raises EngineError when its disks are not as they should
+    be."""
+    engine = make_engine(settings)
+    own = index_database or Database(settings.objects_database_url, database.clock)
+    made = Store(settings, database, Index(own, engine), engine, vault)
+    store.attach(made)
+    return made
+
+
+def make_engine(settings: Settings) -> Engine:
+    folders = [Path(folder) for folder in settings.objects_disks]
+    return LocalEngine(folders, settings.objects_copies, record=settings.cloud / "objects.disks")
