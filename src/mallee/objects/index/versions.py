@@ -105,6 +105,19 @@ def version(tx: Tx, bucket_id: str, key: bytes, version_id: str) -> Version | No
     return from_older(bucket_id, key, older[0]) if older else None
 
 
+_MADE_BY_ID = select(CURRENT.c.made).where(*_AT, CURRENT.c.version_id == _VERSION_ID)
+_RANK_BY_ID = select(NONCURRENT.c.rank).where(*_BEFORE, NONCURRENT.c.version_id == _VERSION_ID)
+
+
+def place(tx: Tx, bucket_id: str, key: bytes, version_id: str) -> int | None:
+    """Where the version stands among those of its key, by the order of ``s3_noncurrent.rank``; None if there is none."""
+    made = tx.value(_MADE_BY_ID, bucket_id=bucket_id, key=key, version_id=version_id)
+    if made is not None:
+        return -int(made)
+    rank = tx.value(_RANK_BY_ID, bucket_id=bucket_id, key=key, version_id=version_id)
+    return None if rank is None else int(rank)
+
+
 def from_older(bucket_id: str, key: bytes, row: Any) -> Version:
     rank, version_id, modified, *rest, deleted, since = row
     found = Version(bucket_id, key, -rank, version_id, from_micros(modified), *rest)
