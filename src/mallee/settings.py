@@ -65,6 +65,9 @@ class Settings:
     objects_domains: tuple[str, ...] = ()  # further domains below which a host's first label is a bucket
     federation_networks: tuple[str, ...] = ()  # where identity providers may be although they are as near as this machine
 
+    objects_ownership: str = "BucketOwnerEnforced"  # of new buckets
+    objects_block_public_access: bool = True  # whether new buckets keep the public out until they are told otherwise
+
     simulated: bool = False
     simulated_nodes: int = 0  # 0: one per zone
     simulated_vcpus: int = 4096  # of each simulated node
@@ -305,6 +308,10 @@ def _check(s: Settings) -> None:
     _need(re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", s.admin_alias), f"admin_alias cannot be {s.admin_alias!r}")
     _check_pool(s.public_pool)
     _check_networks(s.federation_networks)
+    _need(
+        s.objects_ownership in ("BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"),
+        f"objects_ownership must be BucketOwnerEnforced, BucketOwnerPreferred or ObjectWriter, not {s.objects_ownership!r}",
+    )
     _need(s.egress in ("nat", "none"), f"egress must be nat or none, not {s.egress!r}")
     for name, least, most in _BOUNDS:
         value = getattr(s, name)

@@ -13,7 +13,7 @@ from typing import Any
 from mallee.identity.call import Call
 from mallee.objects import lookup, records
 from mallee.objects.records import Bucket, Document
-from mallee.objects.rules.refusals import denied
+from mallee.objects.rules.refusals import denied as denied
 from mallee.wire.errors import AwsError
 
 _ACCOUNT = re.compile(r"\d{12}", re.ASCII)

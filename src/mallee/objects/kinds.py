@@ -1,4 +1,4 @@
-"""The kinds of configurations that buckets have, named as S3's sub-resources are, and what the document of each is: the member of that
+"""The kinds of configurations that buckets have, named as S3's sub-resources are but for one, and what the document of each is: the member of that
 name in the input of its Put operation.
 
 A bucket without a ``PUBLIC_ACCESS_BLOCK`` blocks nothing; without ``REQUEST_PAYMENT`` its owner pays; without ``ABAC`` its tags decide nothing.
@@ -17,7 +17,7 @@ LIFECYCLE: Final = "lifecycle"  # LifecycleConfiguration, each rule with an ID, 
 LOGGING: Final = "logging"  # BucketLoggingStatus
 NOTIFICATION: Final = "notification"  # NotificationConfiguration
 OBJECT_LOCK: Final = "object-lock"  # ObjectLockConfiguration
-PUBLIC_ACCESS_BLOCK: Final = "publicAccessBlock"  # PublicAccessBlockConfiguration, all four members
+PUBLIC_ACCESS_BLOCK: Final = "PublicAccessBlock"  # PublicAccessBlockConfiguration, all four members (see public_access.py)
 REPLICATION: Final = "replication"  # ReplicationConfiguration, each rule with an ID
 REQUEST_PAYMENT: Final = "requestPayment"  # RequestPaymentConfiguration
 TAGGING: Final = "tagging"  # Tagging
@@ -27,6 +27,3 @@ ANALYTICS: Final = "analytics"  # many, by their Id; so are the next three
 INTELLIGENT_TIERING: Final = "intelligent-tiering"
 INVENTORY: Final = "inventory"
 METRICS: Final = "metrics"
-
-BLOCKS: Final = ("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets")
-"""The members of a PublicAccessBlockConfiguration."""

@@ -9,8 +9,8 @@ from mallee.objects import access, acl, buckets, public_access, records
 from mallee.wire.errors import AwsError
 
 ACCESS = {
-    "get_bucket_acl": access.bucket("s3:GetBucketAcl"),
-    "put_bucket_acl": access.bucket("s3:PutBucketAcl"),
+    "get_bucket_acl": access.bucket("s3:GetBucketAcl", access.READ_ACP),
+    "put_bucket_acl": access.bucket("s3:PutBucketAcl", access.WRITE_ACP),
 }
 
 

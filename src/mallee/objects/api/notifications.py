@@ -58,7 +58,7 @@ def put_bucket_notification(call: Call) -> None:
 
 def _refuse(destinations: list[tuple[str, str, str]]) -> None:
     """Raises unless there are none."""
-    fields = {}
+    fields: dict[str, Any] = {}
     for number, (arn, service, what) in enumerate(destinations, 1):
         parts = _ARN.fullmatch(arn)
         if parts is None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from mallee.identity.call import Call
 from mallee.objects import access, buckets, policies, public_access, records
 from mallee.objects.records import Bucket
 from mallee.objects.rules.refusals import denied
+from mallee.wire.errors import AwsError
 
 ACCESS = {
     "get_bucket_policy": access.bucket("s3:GetBucketPolicy"),
@@ -38,8 +40,11 @@ def put_bucket_policy(call: Call) -> None:
     )
     if public_access.BLOCK_POLICY in public_access.blocked(call.tx, found) and public_access.is_public_policy(text):
         raise denied()
-    if not call.input.get("ConfirmRemoveSelfBucketAccess") and not call.principal.is_root:
-        access.keep_own(call, found, text)
+    if not call.input.get("ConfirmRemoveSelfBucketAccess"):
+        after = dataclasses.replace(found, policy=text)
+        if not access.may(call, after, "s3:PutBucketPolicy"):
+            told = "The new bucket policy would not let you change it again: x-amz-confirm-remove-self-bucket-access confirms that."
+            raise AwsError("AccessDenied", told, status=403)
     records.change_bucket(call.tx, found, policy=text)
 
 

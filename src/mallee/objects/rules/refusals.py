@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mallee.wire.errors import AwsError
 
 NOT_WELL_FORMED = "The XML you provided was not well-formed or did not validate against our published schema"
@@ -17,8 +19,10 @@ def bad_request(message: str) -> AwsError:
 
 def invalid(message: str, name: str = "", value: object = None) -> AwsError:
     """InvalidArgument, with the argument that it is about and what was given for it."""
-    fields = {"ArgumentName": name, "ArgumentValue": None if value is None else str(value)} if name else {}
-    return AwsError("InvalidArgument", message, status=400, **{key: each for key, each in fields.items() if each is not None})
+    fields: dict[str, Any] = {"ArgumentName": name} if name else {}
+    if name and value is not None:
+        fields["ArgumentValue"] = str(value)
+    return AwsError("InvalidArgument", message, status=400, **fields)
 
 
 def denied() -> AwsError:
