@@ -20,7 +20,7 @@ from mallee.http import errors
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.workers import Workers
 from mallee.identity.authenticate import Proof
-from mallee.identity.call import Call, Later
+from mallee.identity.call import Call, Later, Outside
 from mallee.identity.signature import sigv4
 from mallee.identity.signature.chunks import FORMS, Decoder
 from mallee.identity.signature.refusals import Refused
@@ -108,6 +108,11 @@ class Streams:
                     body = await _document(receive, request)
                     waiting = False
                     output = await self._do(call.answer.operation, self._whole, call, body)
+                if isinstance(output, Outside):
+                    prepared, problem, _ = await self._bodies.run(_told, output.work)
+                    if problem is not None:
+                        raise problem
+                    output = await self._do(call.answer.operation + " ", self._go_on, call, prepared)
                 if isinstance(output, Later):
                     output, problem = await self._workers.later(output.start)
                     if problem is not None:
@@ -191,20 +196,19 @@ class Streams:
         try:
             return self._dispatcher.transact(
                 handler, call.answer, call.request_id,
-                lambda tx: handler.function(self._asked_again(call, tx, received)),
+                lambda tx: handler.function(self._made(call, tx, (call.intake, received))),
             )  # fmt: skip
         except BaseException:
             assert call.intake is not None
             call.intake.give_up(received)
             raise
 
-    def _asked_again(self, call: Begun, tx: Any, received: receiving.Received) -> Call:
+    def _made(self, call: Begun, tx: Any, prepared: Any) -> Call:
         """Without asking the policies once more: a body that was allowed to come may be answered for."""
         assert call.found is not None and call.handler is not None and call.proof is not None
         return self._dispatcher.made(
-            call.found, call.parsed, call.proof.principal, tx, call.request, call.request_id, call.source, (call.intake, received),
-            proof=call.proof,
-        )  # fmt: skip
+            call.found, call.parsed, call.proof.principal, tx, call.request, call.request_id, call.source, prepared, proof=call.proof
+        )
 
     def _whole(self, call: Begun, body: bytes) -> Any:
         """A call whose input is a document, or nothing."""
@@ -224,8 +228,19 @@ class Streams:
             receiving.check(given, body)
         request.body = body
         call.parsed = found.parse(request)
+        prepare = handler.prepare
+        if prepare is not None:
+            return self._dispatcher.look(call.answer, lambda tx: prepare(self._asked(call, tx, None)))
         return self._dispatcher.perform(
             handler, call.answer, call.request_id, lambda tx, prepared=None: self._asked(call, tx, prepared), call.parsed
+        )
+
+    def _go_on(self, call: Begun, prepared: Any) -> Any:
+        """When what needed no transaction is done: the call was allowed before it."""
+        handler = call.handler
+        assert handler is not None
+        return self._dispatcher.transact(
+            handler, call.answer, call.request_id, lambda tx: handler.function(self._made(call, tx, prepared))
         )
 
     def _respond(self, call: Begun, output: Any) -> None:

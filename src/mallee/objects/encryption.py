@@ -1,7 +1,7 @@
 """Server-side encryption: which of its forms an object shall have, the keys, and what requests and answers say of it.
 
 Each object (each multipart upload) has a data key of its own. SSE-S3 and SSE-KMS keep it sealed by the cloud's master key in the object's attributes;
-with SSE-C it is derived from the client's key, of which nothing is kept but a salted HMAC that tells a wrong one. The bytes on the disks are
+with SSE-C it is the client's, of which nothing is kept but a salted fingerprint that tells a wrong one. The bytes on the disks are
 AES-256-GCM (``engine.crypt``) in each form. Until there is a KMS, a key id of SSE-KMS is a name that is bound to the sealed data key and told back.
 
 An object is not encrypted unless its request or its bucket's default encryption says so: this cloud claims nothing that it does not do.
@@ -13,8 +13,6 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-import hmac
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -31,7 +29,7 @@ _FORMS: Final = (AES256, KMS)
 DEFAULT_KMS_KEY: Final = "alias/aws/s3"
 
 Sse = dict[str, Any]
-"""In ``attributes["sse"]``: ``form``, ``key`` (the sealed data key) or ``salt`` and ``check`` (of the client's), ``kms``, ``md5``, ``context``."""
+"""In ``attributes["sse"]``: ``form``, ``key`` (the sealed data key) or ``check`` (of the client's), ``kms``, ``md5``, ``context``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +39,26 @@ class Plan:
     sse: Sse
     key: bytes
 
-    def sealer(self) -> crypt.Sealer:
-        return crypt.Sealer(self.key)
+    def sealer(self) -> Sealing:
+        return Sealing(self.key)
+
+
+class Sealing:
+    """Stored bytes of one content: its random prefix, which is no secret, and the sealed segments."""
+
+    __slots__ = ("_head", "_sealer")
+
+    def __init__(self, key: bytes) -> None:
+        self._head = crypt.new_prefix()
+        self._sealer = crypt.Sealer(key, self._head)
+
+    def update(self, data: bytes) -> bytes:
+        head, self._head = self._head, b""
+        return head + self._sealer.update(data)
+
+    def finish(self) -> bytes:
+        head, self._head = self._head, b""
+        return head + self._sealer.finish()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +68,30 @@ class Opener:
     key: bytes
 
     def opened(self, content: Content, size: int) -> Content:
-        return crypt.opened(content, self.key, size)
+        return crypt.opened(_Behind(content), self.key, content.read(0, crypt.PREFIX), size)
+
+
+class _Behind:
+    """A content without the prefix at its beginning."""
+
+    __slots__ = ("_content", "size")
+
+    def __init__(self, content: Content) -> None:
+        self._content = content
+        self.size = content.size - crypt.PREFIX
+
+    def read(self, offset: int, length: int) -> bytes:
+        return self._content.read(offset + crypt.PREFIX, length)
+
+    def span(self, offset: int, length: int) -> None:
+        return None
+
+    def close(self) -> None:
+        self._content.close()
 
 
 def stored_size(plain: int) -> int:
-    return crypt.stored_size(plain)
+    return crypt.PREFIX + crypt.stored_size(plain)
 
 
 def plan(call: Call, bucket: Bucket) -> Plan | None:
@@ -90,7 +125,7 @@ def plan(call: Call, bucket: Bucket) -> Plan | None:
 
 def managed(vault: Vault, form: str, kms: str | None = None, context: str | None = None, bucket_key: bool | None = None) -> Plan:
     """A new data key, sealed by the master key."""
-    key = os.urandom(32)
+    key = crypt.new_key()
     sse: Sse = {"form": form}
     if kms is not None:
         sse["kms"] = kms
@@ -151,29 +186,18 @@ def _key(call: Call, sse: Sse, prefix: str, missing: str) -> bytes:
         return call.vault.open_bytes(_bound(sse), base64.b64decode(sse["key"]))
     if customer is None:
         raise AwsError("InvalidRequest", missing, status=400)
-    salt = base64.b64decode(sse["salt"])
-    if not hmac.compare_digest(_check(customer, salt), base64.b64decode(sse["check"])):
+    if not crypt.is_key_of(customer, base64.b64decode(sse["check"])):
         raise AwsError("AccessDenied", "Access Denied", status=403)
-    return _derived(customer, salt)
+    return customer
 
 
 def _of_customer(customer: bytes) -> Plan:
-    salt = os.urandom(16)
     sse = {
         "form": CUSTOMER,
-        "salt": base64.b64encode(salt).decode("ascii"),
-        "check": base64.b64encode(_check(customer, salt)).decode("ascii"),
+        "check": base64.b64encode(crypt.fingerprint(customer)).decode("ascii"),
         "md5": base64.b64encode(hashlib.md5(customer, usedforsecurity=False).digest()).decode("ascii"),
     }
-    return Plan(sse, _derived(customer, salt))
-
-
-def _derived(customer: bytes, salt: bytes) -> bytes:
-    return hmac.digest(customer, b"mallee sse-c data key" + salt, "sha256")
-
-
-def _check(customer: bytes, salt: bytes) -> bytes:
-    return hmac.digest(customer, b"mallee sse-c check" + salt, "sha256")
+    return Plan(sse, customer)
 
 
 def _bound(sse: Sse) -> str:
@@ -208,7 +232,7 @@ def _customer_key(call: Call, given: Mapping[str, Any], prefix: str = "") -> byt
     if len(key) != 32:
         told = "The secret key was invalid for the specified algorithm."
         raise AwsError("InvalidArgument", told, status=400, ArgumentName=header + "key")
-    if base64.b64encode(hashlib.md5(key, usedforsecurity=False).digest()).decode("ascii") != md5:
+    if not crypt.has_md5(key, md5):
         told = "The calculated MD5 hash of the key did not match the hash that was provided."
         raise AwsError("InvalidArgument", told, status=400, ArgumentName=header + "key-MD5")
     return key

@@ -57,16 +57,16 @@ def check_id(version_id: str) -> None:
         raise AwsError("InvalidArgument", told, status=400, ArgumentName="versionId", ArgumentValue=version_id)
 
 
-def missing(call: Call, bucket: Bucket, version_id: str | None) -> AwsError:
-    refusal = access.missing_key_error(call, bucket)
+def missing(call: Call, bucket: Bucket, version_id: str | None, key: str | None = None) -> AwsError:
+    """``key``: if it is another than the input's (a copy's source)."""
+    refusal = access.missing_key_error(call, bucket, key)
     if refusal.code == "NoSuchKey" and version_id is not None:
-        return AwsError(
-            "NoSuchVersion", "The specified version does not exist.", status=404, Key=call.input.get("Key"), VersionId=version_id
-        )
+        named = call.input.get("Key") if key is None else key
+        return AwsError("NoSuchVersion", "The specified version does not exist.", status=404, Key=named, VersionId=version_id)
     return refusal
 
 
-def marked(call: Call, bucket: Bucket, found: Version, version_id: str | None) -> AwsError:
+def marked(call: Call, bucket: Bucket, found: Version, version_id: str | None, key: str | None = None) -> AwsError:
     told = ((b"x-amz-delete-marker", b"true"), (b"x-amz-version-id", found.version_id.encode()))
     if version_id is not None:
         return AwsError(
@@ -74,7 +74,7 @@ def marked(call: Call, bucket: Bucket, found: Version, version_id: str | None) -
             ResourceType="DeleteMarker",
             headers=(*told, (b"allow", b"DELETE"), (b"last-modified", times.http_date(found.modified).encode())),
         )  # fmt: skip
-    refusal = access.missing_key_error(call, bucket)
+    refusal = access.missing_key_error(call, bucket, key)
     if refusal.code == "NoSuchKey":
         refusal.headers = told
     return refusal

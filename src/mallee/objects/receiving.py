@@ -17,7 +17,7 @@ import hmac
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from mallee.objects import checksums
 from mallee.objects.engine.base import SMALL, Engine, EngineError, Label, Writer
@@ -43,14 +43,12 @@ class Claims:
     trailer: bool = False
 
 
-class Encryption:
-    """How stored bytes are made of plain ones: see ``objects.encryption``."""
+class Encryption(Protocol):
+    """How stored bytes are made of plain ones: ``objects.encryption.Sealing``."""
 
-    def update(self, data: bytes) -> bytes:
-        raise NotImplementedError
+    def update(self, data: bytes, /) -> bytes: ...
 
-    def finish(self) -> bytes:
-        raise NotImplementedError
+    def finish(self) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -86,10 +84,9 @@ class Intake:
         sha256: str | None = None,
         encryption: Encryption | None = None,
         most: int = MOST,
-        always_large: bool = False,
     ) -> None:
         """``sha256``: what the signature says of the body, in hexadecimal; None if it says nothing. ``label`` is completed with size and
-        ETag. ``always_large``: never kept in memory, since its commit is far away."""
+        ETag."""
         self.claims = claims
         self.made: dict[str, Any] = {}  # what else the operation decided before the body came
         self._engine = engine
@@ -99,7 +96,7 @@ class Intake:
         self._most = most
         if claims.length is not None and claims.length > most:
             raise too_large(claims.length, most)
-        self.small = claims.length is not None and claims.length <= SMALL and not always_large
+        self.small = claims.length is not None and claims.length <= SMALL
         self._parts: list[bytes] = []
         self._writer: Writer | None = None
         self._size = 0

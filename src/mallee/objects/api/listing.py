@@ -106,7 +106,7 @@ def list_object_versions(call: Call) -> dict[str, Any]:
         answer["Delimiter"] = encode(delimiter)
     if page.next is not None:
         answer["NextKeyMarker"] = encode(pages.text(page.next))
-        answer["NextVersionIdMarker"] = page.next_version
+        answer["NextVersionIdMarker"] = page.last.version_id if page.last is not None else None
     return answer
 
 
