@@ -122,6 +122,7 @@ class Service:
         """The model as that protocol sees it; the same one for all protocols but where an overlay says otherwise."""
         overlay = overlays.OVERLAYS.get((self.name, protocol))
         key = protocol if overlay is not None else ""
+        overlay = overlay or overlays.OVERLAYS.get((self.name, ""))
         model = self._models.get(key)
         if model is None:
             with self._lock:

@@ -1,10 +1,10 @@
 """What botocore's models no longer tell: names that a service's older protocol needs.
 
 An overlay maps shape names to traits of the shape, and of its ``member``, ``key`` and ``value``; it applies to one
-protocol of one service.
+protocol of one service, or to all of them ("").
 
 SQS's model describes its JSON protocol only, and dropped the element names of the query protocol, which older clients
-still speak.
+still speak. S3's does not tell of all the canned ACLs that buckets take.
 """
 
 from __future__ import annotations
@@ -48,4 +48,13 @@ _SQS_QUERY: Overlay = {
     "TagMap": _map("Tag", "Key"),
 }
 
-OVERLAYS: dict[tuple[str, str], Overlay] = {("sqs", "query"): _SQS_QUERY}
+_S3: Overlay = {
+    "BucketCannedACL": {
+        "enum": [
+            "private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read",
+            "bucket-owner-full-control", "log-delivery-write",
+        ]
+    }
+}  # fmt: skip
+
+OVERLAYS: dict[tuple[str, str], Overlay] = {("sqs", "query"): _SQS_QUERY, ("s3", ""): _S3}
