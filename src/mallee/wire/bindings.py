@@ -17,6 +17,7 @@ from mallee.wire import times
 from mallee.wire.errors import AwsError
 from mallee.wire.message import Headers, Request, header_value, unquoted
 from mallee.wire.model import Member, Operation, Shape
+from mallee.wire.output import Answered
 from mallee.wire.reading import Reader, Unreadable, text_reader
 from mallee.wire.xmlout import text_formatter
 
@@ -177,7 +178,7 @@ class ResponseBinding:
 
     def write(self, output: dict[str, Any], headers: Headers) -> tuple[int, dict[str, Any]]:
         """Appends headers; returns the status and what remains for the body."""
-        code = self.code
+        code = output.status if isinstance(output, Answered) else self.code
         rest = {}
         for name, value in output.items():
             if value is None:

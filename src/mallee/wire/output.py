@@ -8,6 +8,7 @@ where and why.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -16,6 +17,14 @@ from mallee.wire.model import Shape
 
 class OutputError(TypeError):
     """A handler returned what its operation's output does not have. Always a fault of the program."""
+
+
+class Answered(dict[str, Any]):
+    """An output whose answer has another status than its model says: a part of an object is 206, what is yet to be done 202."""
+
+    def __init__(self, status: int, members: Mapping[str, Any] | Iterable[tuple[str, Any]] = ()) -> None:
+        super().__init__(members)
+        self.status = status
 
 
 def number_text(value: Any) -> str:

@@ -14,6 +14,7 @@ from mallee.objects.records import Bucket
 from mallee.store import Tx
 from mallee.wire import times
 from mallee.wire.errors import AwsError
+from mallee.wire.output import Answered
 
 ACCESS = {
     "put_object": access.writing(),
@@ -153,7 +154,8 @@ def _told(call: Call, bucket: Bucket, found: Version, window: reading.Window) ->
         told["Restore"] = _restored(kept["restore"])
     if given.get("ChecksumMode") == "ENABLED" and not given.get("Range"):
         told |= _checksum(found, given.get("PartNumber"))
-    return told | encryption.described(kept.get("sse"))
+    told |= encryption.described(kept.get("sse"))
+    return Answered(206, told) if told.get("ContentRange") else told
 
 
 def _checksum(found: Version, number: int | None) -> dict[str, str]:

@@ -66,7 +66,7 @@ class Protocol:
 
     def respond(self, route: Route, output: dict[str, Any] | None, request_id: str) -> Response:
         try:
-            return self.write(route, output or {}, request_id)
+            return self.write(route, {} if output is None else output, request_id)
         except (TypeError, KeyError, AttributeError, ValueError) as error:
             where = misfit(route.operation.output, output) or repr(error)
             raise OutputError(f"{route.service.name}:{route.operation.name}: {where}") from error

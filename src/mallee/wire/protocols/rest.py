@@ -118,7 +118,7 @@ class RestXmlProtocol(RestProtocol):
         what = told(service, error)
         if service is not None and service.name != "s3":
             return self._wrapped(service, version, what, request_id)
-        headers: Headers = [(b"x-amz-request-id", request_id.encode()), (b"x-amz-id-2", request_id.encode())]
+        headers: Headers = [(b"x-amz-request-id", request_id.encode()), (b"x-amz-id-2", request_id.encode()), *error.headers]
         if what.status in (204, 304):
             return what.status, headers, b""
         headers.append((b"content-type", b"application/xml"))
