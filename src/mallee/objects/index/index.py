@@ -21,7 +21,7 @@ from typing import Any, TypeVar
 from mallee.objects.engine.base import Engine, EngineError, Label
 from mallee.store import Conflict, Database, StoreUnavailable, Tx
 
-from . import garbage, usage
+from . import garbage, liveness, usage
 from .tables import CURRENT
 
 log = logging.getLogger(__name__)
@@ -108,6 +108,15 @@ class Index:
         """Discards what is garbage, also what a crash has left; how many contents. For upkeep: what this process makes is discarded
         without being asked."""
         return garbage.reclaim(self.database, self.engine)
+
+    def is_live(self, contents: Sequence[tuple[str, Label]]) -> list[bool]:
+        """For the engine's sweep and scrub."""
+        with self.reading() as tx:
+            return liveness.is_live(tx, contents)
+
+    def moved(self, contents: Sequence[tuple[str, str, Label]]) -> list[bool]:
+        """For the engine's compaction."""
+        return self.run(lambda tx: liveness.moved(tx, contents))
 
     def close(self) -> None:
         """After all that was submitted is answered."""

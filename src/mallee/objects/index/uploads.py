@@ -106,8 +106,8 @@ def get(tx: Tx, bucket_id: str, key: bytes, upload_id: str) -> Upload | None:
 
 
 def _upload(row: Any) -> Upload:
-    key, upload_id, bucket_id, *rest, attributes = row
-    return Upload(bucket_id, key, upload_id, *rest, attributes=attributes or {})
+    key, upload_id, bucket_id, created, storage_class, owner, initiator, attributes = row
+    return Upload(bucket_id, key, upload_id, created, storage_class, owner, initiator, attributes or {})
 
 
 def find(

@@ -6,15 +6,19 @@ own, so that processes do not wait for each other; the sum is the truth. ``recou
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import astuple, dataclass
+from typing import TYPE_CHECKING, Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, func, select
 
-from mallee.store import Integer, Text, Tx
+from mallee.store import Bytes, Integer, Text, Tx
 
-from .tables import USAGE
+from .tables import CURRENT, NONCURRENT, PARTS, UPLOADS, USAGE
+from .walk import END
+
+if TYPE_CHECKING:
+    from .index import Index
 
 WRITER = "mallee.objects.index.writer"
 """Under which ``Tx.memory`` has the name that this process counts by; "" where it has none."""
@@ -86,3 +90,66 @@ def usage(tx: Tx, bucket_id: str) -> Usage:
 def all_usage(tx: Tx) -> list[Usage]:
     """Of every bucket that ever had something, by its id."""
     return [Usage(*row) for row in tx.tuples(_ALL)]
+
+
+CHUNK = 20_000
+_AFTER, _TO = bindparam("after", type_=Bytes()), bindparam("to", type_=Bytes())
+
+
+def _mark(table: sa.Table) -> sa.Select[Any]:
+    """The key that is so many rows behind ``after``."""
+    found = select(table.c.key).where(table.c.bucket_id == bindparam("bucket_id", type_=Text()), table.c.key > _AFTER)
+    return found.order_by(table.c.key).offset(bindparam("chunk", type_=Integer())).limit(1)
+
+
+def _sum(table: sa.Table, sized: sa.Table, many: Any) -> sa.Select[Any]:
+    """Rows and bytes of a range of keys."""
+    total = sa.cast(func.coalesce(func.sum(sized.c.size), 0), Integer)
+    within = (table.c.bucket_id == bindparam("bucket_id", type_=Text()), table.c.key > _AFTER, table.c.key <= _TO)
+    whole = table if sized is table else table.outerjoin(sized, sized.c.upload_id == table.c.upload_id)
+    return select(many, total).select_from(whole).where(*within)
+
+
+_COUNTED = (
+    (_mark(CURRENT), _sum(CURRENT, CURRENT, func.count())),
+    (_mark(NONCURRENT), _sum(NONCURRENT, NONCURRENT, func.count())),
+    (_mark(UPLOADS), _sum(UPLOADS, PARTS, func.count(UPLOADS.c.upload_id.distinct()))),
+)
+_WRITERS = select(func.count()).select_from(USAGE).where(USAGE.c.bucket_id == bindparam("bucket_id", type_=Text()))
+_CLEAR = sa.delete(USAGE).where(USAGE.c.bucket_id == bindparam("of_bucket"))
+MOST_WRITERS = 8
+
+
+def count(tx: Tx, bucket_id: str) -> Usage:
+    """What there is, by looking at every row, range by range."""
+    return Usage(bucket_id, *[number for mark, total in _COUNTED for number in _count(tx, bucket_id, mark, total)])
+
+
+def _count(tx: Tx, bucket_id: str, mark: sa.Select[Any], total: sa.Select[Any]) -> tuple[int, int]:
+    rows = size = 0
+    after: bytes | None = b""
+    while after is not None:
+        behind = tx.value(mark, bucket_id=bucket_id, after=after, chunk=CHUNK)
+        more, bytes_more = tx.tuples(total, bucket_id=bucket_id, after=after, to=END if behind is None else behind)[0]
+        rows, size, after = rows + more, size + bytes_more, behind
+    return rows, size
+
+
+def recount(index: Index, bucket_id: str) -> Usage:
+    """Mends the counters of a bucket, whatever is written meanwhile; by how much they were wrong. Counters and rows are compared in one
+    snapshot, and the difference is added."""
+    with index.reading() as tx:
+        there, counted = count(tx, bucket_id), usage(tx, bucket_id)
+        writers = tx.value(_WRITERS, bucket_id=bucket_id)
+    wrong = [a - b for a, b in zip(astuple(there)[1:], astuple(counted)[1:], strict=True)]
+    if any(wrong):
+        index.run(lambda tx: add(tx, bucket_id, *wrong))
+    if writers > MOST_WRITERS:  # processes that are no more have left them
+        index.run(lambda tx: _fold(tx, bucket_id))
+    return Usage(bucket_id, *wrong)
+
+
+def _fold(tx: Tx, bucket_id: str) -> None:
+    total = usage(tx, bucket_id)
+    tx.execute_each(_CLEAR, [{"of_bucket": bucket_id}])
+    tx.execute_each(_INSERT, [{"bucket_id": bucket_id, "writer": "", **dict(zip(COUNTERS, astuple(total)[1:], strict=True))}])

@@ -46,9 +46,9 @@ _FLAG = sa.cast(NONCURRENT.c.deleted, sa.Integer).label("deleted")
 
 _CURRENT = select(CURRENT.c.made, *raw(CURRENT, *REST)).where(*_AT)
 _HEAD = select(*raw(CURRENT, "made", "version_id", "size", "content")).where(*_AT)
-_OLDER = select(NONCURRENT.c.rank, *raw(NONCURRENT, *REST), _FLAG, _SINCE)
-_MARKER = _OLDER.where(*_BEFORE, NONCURRENT.c.since.is_(None)).order_by(NONCURRENT.c.rank).limit(1)
-_BY_ID = _OLDER.where(*_BEFORE, NONCURRENT.c.version_id == _VERSION_ID)
+OLDER = select(NONCURRENT.c.rank, *raw(NONCURRENT, *REST), _FLAG, _SINCE)
+_MARKER = OLDER.where(*_BEFORE, NONCURRENT.c.since.is_(None)).order_by(NONCURRENT.c.rank).limit(1)
+_BY_ID = OLDER.where(*_BEFORE, NONCURRENT.c.version_id == _VERSION_ID)
 _NEWEST = (
     select(NONCURRENT.c.rank, NONCURRENT.c.version_id, _FLAG, NONCURRENT.c.size)
     .where(*_BEFORE)
@@ -396,3 +396,9 @@ def _write(tx: Tx, there: Version, values: dict[str, Any]) -> Version:
 def _again(tx: Tx, known: Version) -> Version | None:
     found = version(tx, known.bucket_id, known.key, known.version_id)
     return found if found is not None and found.made == known.made else None
+
+
+def lift(tx: Tx, latest: Version) -> None:
+    """Removes the row of a latest version that has no others of its key, and keeps its contents: somebody else refers to them."""
+    tx.execute_each(_REMOVE, [{"of_bucket": latest.bucket_id, "of_key": latest.key}])
+    usage.add(tx, latest.bucket_id, -1, -latest.size)
