@@ -1,8 +1,10 @@
 """Who sent this request? Every API call passes through ``Authenticator.principal``.
 
-It finds the claim (header, presigned query, or version 2's query), checks that the claim is for this region, service and
-time, finds the key, computes the signature, and returns the principal; or raises the error that the service spoken to
-answers. Nothing of the request's body has been interpreted before.
+It finds the claim (header, presigned query, or version 2's query; S3 has a version 2 of its own, in the header too, and forms of
+browsers), checks that the claim is for this region, service and time, finds the key, computes the signature, and returns the
+principal; or raises the error that the service spoken to answers. Nothing of the request's body has been interpreted before.
+
+S3 is asked by anybody: a request without any signature is ``ANONYMOUS``'s, and one with a wrong signature nobody's.
 
 An access key that is unknown, inactive or whose token is not ours takes the same way as a good one, with a secret that nobody
 knows, and is refused after its signature was computed; and no signature is found wrong without the key having been looked
@@ -15,13 +17,13 @@ import datetime
 import hashlib
 import hmac
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from mallee.identity import sessions
 from mallee.identity.call import ANONYMOUS, Principal
 from mallee.identity.keys import Credential, Keyring
-from mallee.identity.signature import sigv2, sigv4
+from mallee.identity.signature import s3v2, sigv2, sigv4
 from mallee.identity.signature.chunks import FORMS
 from mallee.identity.signature.refusals import (
     BAD_TOKEN,
@@ -40,6 +42,8 @@ from mallee.settings import Settings
 from mallee.wire.errors import AwsError
 from mallee.wire.message import Request
 from mallee.wire.model import Operation
+from mallee.wire.paths import virtual_bucket
+from mallee.wire.routing import router
 
 MINUTES = 5
 S3_MINUTES = 15
@@ -58,22 +62,26 @@ def utc_now() -> datetime.datetime:
 @dataclass(slots=True)
 class Proof:
     """A signature that held. ``payload`` is what was signed for the body: for S3 that body is still to be compared
-    (``check_body``) or taken apart (``chunks.Decoder`` with ``claim`` and ``key``)."""
+    (``check_body``) or taken apart (``chunks.Decoder`` with ``claim`` and ``key``). ``claim`` is None of whoever signs nothing."""
 
     principal: Principal
-    claim: sigv4.Claim | sigv2.Claim
+    claim: sigv4.Claim | sigv2.Claim | s3v2.Claim | None
     key: bytes = b""
     payload: str = sigv4.UNSIGNED
     form: bool = False  # it came with a browser's form
 
     @property
-    def how(self) -> str:
+    def how(self) -> str | None:
         """``s3:authType``."""
+        if self.claim is None:
+            return None
         return "POST" if self.form else "REST-QUERY-STRING" if getattr(self.claim, "presigned", False) else "REST-HEADER"
 
     @property
-    def version(self) -> str:
+    def version(self) -> str | None:
         """``s3:signatureversion``."""
+        if self.claim is None:
+            return None
         return sigv4.ALGORITHM if isinstance(self.claim, sigv4.Claim) else "AWS"
 
     @property
@@ -103,9 +111,11 @@ class Authenticator:
             return ANONYMOUS
         now = self._now()
         try:
-            proof = self._prove(request, service, scopes, protocol, now)
             if service == "s3":
+                proof = self._prove_s3(request, scopes, now)
                 check_body(proof, request.body)
+            else:
+                proof = self._prove(request, service, scopes, protocol, now)
             principal = proof.principal
             if principal.session is not None and operation is not None:
                 _check_reach(principal, service, operation.name)
@@ -117,13 +127,22 @@ class Authenticator:
         """The same before S3's body has come: the caller owes ``check_body`` or a decoder."""
         now = self._now()
         try:
+            if service == "s3":
+                return self._prove_s3(request, scopes, now)
             return self._prove(request, service, scopes, protocol, now)
         except Refused as refused:
             raise to_error(refused, family(service, protocol), now) from None
 
-    def _prove(
-        self, request: Request, service: str, scopes: tuple[str, ...], protocol: str, now: datetime.datetime
-    ) -> Proof:
+    def verify_post(self, fields: Mapping[str, str]) -> Proof:
+        """Whose form a browser sends to S3: it signs the policy that it brings (``objects.rules.post_policy``), and nothing else; that
+        policy says what the form may hold. A form without a policy is anonymous. ``fields`` by their names in any case."""
+        now = self._now()
+        try:
+            return self._prove_form({name.lower(): value for name, value in fields.items()})
+        except Refused as refused:
+            raise to_error(refused, family("s3", "rest-xml"), now) from None
+
+    def _prove(self, request: Request, service: str, scopes: tuple[str, ...], protocol: str, now: datetime.datetime) -> Proof:
         headers = sigv4.folded(request.headers)
         query = request.raw_query
         presigned = bool(query) and sigv4.is_presigned(query)
@@ -140,10 +159,12 @@ class Authenticator:
         others = self._also_global if service in GLOBAL_SERVICES else self._also
         sigv4.check_scope(claim, self._region, others, scopes)
         sigv4.check_signed_headers(claim)
-        s3 = service == "s3"
-        sigv4.check_time(claim, now, S3_MINUTES if s3 else MINUTES)
+        sigv4.check_time(claim, now, MINUTES)
+        payload = hashlib.sha256(request.body).hexdigest()
+        return self._prove_v4(request, claim, pairs, payload, s3=False)
+
+    def _prove_v4(self, request: Request, claim: sigv4.Claim, pairs: sigv4.Pairs, payload: str, *, s3: bool) -> Proof:
         credential = self._keyring.find(claim.access_key_id, claim.token)
-        payload = _s3_payload(claim, pairs) if s3 else hashlib.sha256(request.body).hexdigest()
         canonical = sigv4.canonical_request(claim, request.method, request.raw_path, pairs, payload, s3=s3)
 
         def check(credential: Credential) -> bytes:
@@ -153,6 +174,93 @@ class Authenticator:
 
         principal, key = self._believe(credential, claim, check)
         return Proof(principal, claim, key, payload)
+
+    # ------------------------------------------------------------------------------------------------------------------- S3
+
+    def _prove_s3(self, request: Request, scopes: tuple[str, ...], now: datetime.datetime) -> Proof:
+        headers = sigv4.folded(request.headers)
+        query = request.raw_query
+        pairs = sigv4.decoded_pairs(query) if query else []
+        authorization = headers.get("authorization")
+        presigned = bool(pairs) and sigv4.is_presigned(query)
+        old = bool(pairs) and not presigned and s3v2.is_presigned(pairs)
+        if authorization is not None:
+            if presigned or old:
+                raise Refused(INCOMPLETE, _ONE_ONLY, argument=("Authorization", authorization))
+            if s3v2.is_header(authorization):
+                return self._prove_s3v2(request, pairs, now, presigned=False)
+            if not authorization.startswith("AWS4-"):
+                raise Refused(INCOMPLETE, "Unsupported Authorization Type", argument=("Authorization", authorization))
+            claim = sigv4.from_header(headers)
+        elif presigned:
+            claim = sigv4.from_query(pairs, headers)
+        elif old:
+            return self._prove_s3v2(request, pairs, now, presigned=True)
+        else:
+            return Proof(ANONYMOUS, None, b"", _plain_payload(headers))
+        sigv4.check_scope(claim, self._region, self._also, scopes)
+        sigv4.check_signed_headers(claim)
+        sigv4.check_time(claim, now, S3_MINUTES)
+        proof = self._prove_v4(request, claim, pairs, _s3_payload(claim, pairs), s3=True)
+        if presigned:
+            _hoist(request, pairs)
+        return proof
+
+    def _prove_s3v2(self, request: Request, pairs: sigv4.Pairs, now: datetime.datetime, *, presigned: bool) -> Proof:
+        if presigned:
+            _hoist(request, pairs, s3v2.STANDARD)
+        headers = sigv4.folded(request.headers, squeeze=False)
+        claim = s3v2.from_query(pairs, headers) if presigned else s3v2.from_header(headers)
+        s3v2.check_time(claim, now, S3_MINUTES)
+        payload = _plain_payload(headers)
+        credential = self._keyring.find(claim.access_key_id, claim.token)
+        bucket = virtual_bucket(request.header(b"host"), router.s3_domains)
+        to_sign = s3v2.string_to_sign(claim, request.method, bucket, request.raw_path, pairs)
+
+        def check(credential: Credential) -> bytes:
+            s3v2.check_signature(claim, credential.secret, to_sign)
+            return b""
+
+        principal, _ = self._believe(credential, claim, check)
+        return Proof(principal, claim, payload=payload)
+
+    def _prove_form(self, fields: dict[str, str]) -> Proof:
+        if "x-amz-signature" in fields or "x-amz-credential" in fields or "x-amz-algorithm" in fields:
+            return self._prove_form_v4(fields)
+        if "signature" not in fields and "awsaccesskeyid" not in fields:
+            if "policy" in fields:
+                raise _no_field("AWSAccessKeyId")
+            return Proof(ANONYMOUS, None, form=True)
+        for name in ("AWSAccessKeyId", "policy", "signature"):
+            if not fields.get(name.lower()):
+                raise _no_field(name)
+        token, policy = fields.get("x-amz-security-token"), fields["policy"].encode()
+        claim = s3v2.Claim(fields["awsaccesskeyid"], fields["signature"], "", self._now(), token, headers={})
+
+        def check(credential: Credential) -> bytes:
+            s3v2.check_signature(claim, credential.secret, policy)
+            return b""
+
+        principal, _ = self._believe(self._keyring.find(claim.access_key_id, token), claim, check)
+        return Proof(principal, claim, form=True)
+
+    def _prove_form_v4(self, fields: dict[str, str]) -> Proof:
+        for name in ("policy", "X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Date", "X-Amz-Signature"):
+            if not fields.get(name.lower()):
+                raise _no_field(name)
+        claim = sigv4.from_form(fields)
+        sigv4.check_scope(claim, self._region, self._also, ("s3",))
+        policy = fields["policy"].encode()
+
+        def check(credential: Credential) -> bytes:
+            key = credential.signing_key(claim.day, claim.region, claim.service)
+            sigv4.check_text(claim, key, policy)
+            return key
+
+        principal, key = self._believe(self._keyring.find(claim.access_key_id, claim.token), claim, check)
+        return Proof(principal, claim, key, form=True)
+
+    # ---------------------------------------------------------------------------------------------------------------------
 
     def _prove_v2(self, request: Request, protocol: str, headers: dict[str, str], now: datetime.datetime) -> Proof:
         """It covers parameters and nothing else: it is good for nothing that is asked by other means, and for all parameters
@@ -175,7 +283,7 @@ class Authenticator:
         return Proof(principal, claim)
 
     def _believe(
-        self, credential: Credential, claim: sigv4.Claim | sigv2.Claim, check: Callable[[Credential], bytes]
+        self, credential: Credential, claim: sigv4.Claim | sigv2.Claim | s3v2.Claim, check: Callable[[Credential], bytes]
     ) -> tuple[Principal, bytes]:
         """The principal, and what ``check`` answers when the signature holds. A signature that does not hold with a key
         that is remembered is compared with the key as it is now."""
@@ -190,9 +298,10 @@ class Authenticator:
                 raise
         principal = credential.principal
         if principal is None:
-            raise Refused(UNKNOWN_KEY if claim.token is None else BAD_TOKEN, access_key_id=claim.access_key_id)
+            reason = UNKNOWN_KEY if claim.token is None else BAD_TOKEN
+            raise Refused(reason, access_key_id=claim.access_key_id, token=claim.token)
         if principal.session is not None and credential.expired(self._keyring.now()):
-            raise Refused(EXPIRED_TOKEN)
+            raise Refused(EXPIRED_TOKEN, token=claim.token)
         return principal, key
 
 
@@ -219,6 +328,45 @@ def _check_reach(principal: Principal, service: str, operation: str) -> None:
             raise AwsError("AccessDenied", f"Cannot call {operation} with session credentials", status=403)
 
 
+_ONE_ONLY = (
+    "Only one auth mechanism allowed; only the X-Amz-Algorithm query parameter, Signature query string parameter or the "
+    "Authorization header should be specified"
+)
+
+
+def _no_field(name: str) -> Refused:
+    text = f"Bucket POST must contain a field named '{name}'.  If it is specified, please check the order of the fields."
+    return Refused(INCOMPLETE, text, argument=(name, ""))
+
+
+def _hoist(request: Request, pairs: sigv4.Pairs, besides: frozenset[bytes] = frozenset()) -> None:
+    """Whoever presigns an address may put headers into its query (``x-amz-acl``), which then count as if they had been sent; what was sent
+    as a header stands."""
+    for raw_name, value in pairs:
+        name = raw_name.lower()
+        if ((name.startswith(b"x-amz-") and name not in _OF_SIGNATURE) or name in besides) and request.header(name) is None:
+            request.add_header(name, value)
+
+
+_OF_SIGNATURE = frozenset({
+    b"x-amz-algorithm", b"x-amz-credential", b"x-amz-date", b"x-amz-expires", b"x-amz-signedheaders", b"x-amz-signature",
+    b"x-amz-content-sha256",
+})  # fmt: skip
+
+
+def _plain_payload(headers: dict[str, str]) -> str:
+    """What a request says of its body whose signature does not cover it: it holds all the same."""
+    payload = headers.get("x-amz-content-sha256", sigv4.UNSIGNED)
+    if payload in (sigv4.UNSIGNED, sigv4.STREAMING_UNSIGNED_TRAILER) or _DIGEST.fullmatch(payload):
+        return payload
+    raise _odd_payload()
+
+
+def _odd_payload() -> Refused:
+    text = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
+    return Refused(UNSUPPORTED, f"{text}STREAMING-AWS4-HMAC-SHA256-PAYLOAD or a valid sha256 value.")
+
+
 def _s3_payload(claim: sigv4.Claim, pairs: sigv4.Pairs) -> str:
     payload = claim.headers.get("x-amz-content-sha256")
     if payload is None and claim.presigned:
@@ -227,8 +375,7 @@ def _s3_payload(claim: sigv4.Claim, pairs: sigv4.Pairs) -> str:
     if payload is None:
         raise Refused(UNSUPPORTED, "Missing required header for this request: x-amz-content-sha256")
     if payload != sigv4.UNSIGNED and payload not in FORMS and not _DIGEST.fullmatch(payload):
-        text = "x-amz-content-sha256 must be UNSIGNED-PAYLOAD, STREAMING-UNSIGNED-PAYLOAD-TRAILER, "
-        raise Refused(UNSUPPORTED, f"{text}STREAMING-AWS4-HMAC-SHA256-PAYLOAD or a valid sha256 value.")
+        raise _odd_payload()
     return payload
 
 

@@ -44,6 +44,11 @@ class Request:
             self._named = named
         return named.get(name)
 
+    def add_header(self, name: bytes, value: bytes) -> None:
+        """One more, as if it had come with the others; ``name`` in lower case."""
+        self.headers = [*self.headers, (name, value)]
+        self._named = None
+
     @property
     def query(self) -> list[tuple[str, str]]:
         """The query string, decoded; a key without ``=`` has the value ``""``. Raises AwsError for what is not

@@ -70,13 +70,13 @@ class Claim:
 # -------------------------------------------------------------------------------------------------------------- reading
 
 
-def folded(headers: Iterable[tuple[bytes, bytes]]) -> dict[str, str]:
+def folded(headers: Iterable[tuple[bytes, bytes]], *, squeeze: bool = True) -> dict[str, str]:
     """Every header by its lower-case name; one that arrived more than once is joined in order with commas, as it is
-    signed."""
+    signed. ``squeeze``: stretches of blanks within a value become one, as version 4 has it and S3's version 2 has not."""
     found: dict[str, str] = {}
     for raw_name, raw_value in headers:
         name, value = raw_name.decode("latin-1"), raw_value.decode("latin-1").strip(" \t")
-        if "  " in value or "\t" in value:
+        if squeeze and ("  " in value or "\t" in value):
             value = " ".join(value.split())
         found[name] = f"{found[name]},{value}" if name in found else value
     return found
@@ -104,11 +104,12 @@ def from_header(headers: dict[str, str]) -> Claim:
         raise Refused(UNSUPPORTED, f"Unsupported AWS 'algorithm': '{algorithm}'.")
     parts = _parts(rest, text)
     wrong = [f"Authorization header requires '{name}' parameter." for name in _PARTS if not parts.get(name)]
+    part = "missing" if wrong else "date"
     stamp = headers.get("x-amz-date") or headers.get("date")
     if not stamp:
         wrong.append("Authorization header requires existence of either a 'X-Amz-Date' or a 'Date' header.")
     if wrong or not stamp:
-        raise Refused(INCOMPLETE, f"{' '.join(wrong)} Authorization={text}")
+        raise Refused(INCOMPLETE, f"{' '.join(wrong)} Authorization={text}", part=(part,))
     stamp, at = _moment(stamp, text, presigned=False)
     key, day, region, service = _credential(parts["Credential"], presigned=False)
     return Claim(
@@ -159,6 +160,7 @@ def from_query(pairs: Pairs, headers: dict[str, str]) -> Claim:
             INCOMPLETE,
             "".join(f"AWS query-string parameters must include '{name}'. " for name in missing).strip(),
             presigned=True,
+            part=("missing",),
         )
     stamp, at = _moment(given["X-Amz-Date"], given["X-Amz-Date"], presigned=True)
     key, day, region, service = _credential(given["X-Amz-Credential"], presigned=True)
@@ -175,7 +177,7 @@ _QUERY_PARTS = ("X-Amz-Algorithm", "X-Amz-Credential", "X-Amz-Signature", "X-Amz
 def _expires(text: str | None, service: str) -> int | None:
     if text is None:
         if service == "s3":
-            raise Refused(INCOMPLETE, "X-Amz-Expires must be given with a presigned request.", presigned=True)
+            raise Refused(INCOMPLETE, "X-Amz-Expires must be given with a presigned request.", presigned=True, part=("missing",))
         return None
     if not re.fullmatch(r"-?[0-9]{1,18}", text):
         raise Refused(INCOMPLETE, "X-Amz-Expires should be a number", presigned=True)
@@ -207,7 +209,9 @@ def _moment(stamp: str, whole: str, *, presigned: bool) -> tuple[str, datetime.d
     if presigned:
         raise Refused(INCOMPLETE, "X-Amz-Date must be in the ISO8601 Long Format \"yyyyMMdd'T'HHmmss'Z'\"", presigned=True)
     raise Refused(
-        INCOMPLETE, f"Date must be in ISO-8601 'basic format'. Got '{stamp}'. See http://en.wikipedia.org/wiki/ISO_8601"
+        INCOMPLETE,
+        f"Date must be in ISO-8601 'basic format'. Got '{stamp}'. See http://en.wikipedia.org/wiki/ISO_8601",
+        part=("date",),
     )
 
 
@@ -218,6 +222,7 @@ def _credential(text: str, *, presigned: bool) -> tuple[str, str, str, str]:
             INCOMPLETE,
             f"Credential must have exactly 5 slash-delimited elements, e.g. keyid/date/region/service/term, got '{text}'",
             presigned=presigned,
+            part=("credential",),
         )
     key, day, region, service, terminator = parts
     if terminator != _TERMINATOR:
@@ -225,6 +230,7 @@ def _credential(text: str, *, presigned: bool) -> tuple[str, str, str, str]:
             SCOPE,
             f"Credential should be scoped with a valid terminator: '{_TERMINATOR}', not '{terminator}'. ",
             presigned=presigned,
+            part=("terminator", terminator),
         )
     return key, day, region, service
 
@@ -239,16 +245,22 @@ def check_scope(claim: Claim, region: str, others: Container[str], services: tup
             SCOPE,
             f"Credential should be scoped to a valid region, not '{claim.region}'. ",
             presigned=claim.presigned,
-            region=(region, claim.region),
+            part=("region", claim.region, region),
         )
     if claim.service not in services:
-        raise Refused(SCOPE, f"Credential should be scoped to correct service: '{services[0]}'. ", presigned=claim.presigned)
+        raise Refused(
+            SCOPE,
+            f"Credential should be scoped to correct service: '{services[0]}'. ",
+            presigned=claim.presigned,
+            part=("service", claim.service),
+        )
     if claim.day != claim.stamp[:8]:
         raise Refused(
             SCOPE,
             "Date in Credential scope does not match YYYYMMDD from ISO-8601 version of date from HTTP: "
             f"'{claim.day}' != '{claim.stamp[:8]}', from '{claim.stamp}'.",
             presigned=claim.presigned,
+            part=("day", claim.day, claim.stamp),
         )
 
 
@@ -358,6 +370,23 @@ def signing_key(secret: str, day: str, region: str, service: str) -> bytes:
     key = hmac.digest(key, region.encode("latin-1", "replace"), "sha256")
     key = hmac.digest(key, service.encode("latin-1", "replace"), "sha256")
     return hmac.digest(key, b"aws4_request", "sha256")
+
+
+def from_form(fields: dict[str, str]) -> Claim:
+    """The claim of a form that a browser sends: what is signed is its policy (``check_text``)."""
+    if fields["x-amz-algorithm"] != ALGORITHM:
+        value = fields["x-amz-algorithm"]
+        raise Refused(INCOMPLETE, f'X-Amz-Algorithm only supports "{ALGORITHM}"', argument=("X-Amz-Algorithm", value))
+    stamp, at = _moment(fields["x-amz-date"], fields["x-amz-date"], presigned=True)
+    key, day, region, service = _credential(fields["x-amz-credential"], presigned=True)
+    signature, token = fields["x-amz-signature"], fields.get("x-amz-security-token")
+    return Claim(key, day, region, service, (), signature, stamp, at, token=token, presigned=True)
+
+
+def check_text(claim: Claim, key: bytes, text: bytes) -> None:
+    """Of a text that is signed as it is."""
+    if not hmac.compare_digest(hmac.digest(key, text, "sha256").hex().encode(), claim.signature.encode("utf-8", "replace")):
+        raise Refused(MISMATCH, access_key_id=claim.access_key_id, string_to_sign=text, provided=claim.signature)
 
 
 def check_signature(claim: Claim, key: bytes, canonical: bytes) -> None:
