@@ -1,0 +1,153 @@
+"""Everything is read and verified, a little at a time: where it stands is kept in the pool, so that any process goes on with it.
+
+Replicas are Ceph's own business: it compares them (``deep-scrub``), and reads another copy where a disk returns an error. This looks at what Ceph
+cannot know: whether the bytes are those that were written here, and whether somebody still refers to them. Stripes without a first one, which
+only a client can leave that was stopped for longer than its lease in the middle of a write, are removed.
+"""
+
+from __future__ import annotations
+
+import errno
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from mallee.objects.engine.base import ContentDamaged, IsLive, Label
+from mallee.objects.engine.rados import layout, packs, upkeep
+from mallee.objects.engine.rados.layout import STRIPE, Packed, Striped
+from mallee.objects.engine.rados.librados import Pool, RadosError, Read, Write
+from mallee.objects.engine.rados.link import put, rows
+from mallee.objects.engine.rados.turns import UPKEEP
+
+POSITION = "scrub.position"
+WHOLE = 2**20
+"""The pool is cut into so many parts at most; the position counts them."""
+PER_PART = 64
+
+
+@dataclass(slots=True)
+class Scrubbed:
+    """What one turn of the scrub found. ``damaged``: locations, with their labels, that somebody refers to and nobody can read any more."""
+
+    verified: int = 0  # bytes
+    contents: int = 0
+    removed: int = 0  # bytes of stripes without a first one
+    damaged: list[tuple[str, Label]] = field(default_factory=list)
+    position: float = 0.0  # between 0 and 1
+    complete: bool = False  # the end was reached; the next turn begins anew
+
+
+def scrub(pool: Pool, is_live: IsLive, budget: float, go_on: Callable[[], bool]) -> Scrubbed:
+    """Raises RadosError."""
+    end = time.monotonic() + budget
+    found = Scrubbed()
+    at = int(dict(rows(pool, UPKEEP, POSITION)).get(POSITION, b"0"))
+    step = WHOLE // min(WHOLE, 1 << max(0, (pool.objects() // PER_PART).bit_length()))
+    at -= at % step
+    while time.monotonic() < end and go_on():
+        suspects: list[tuple[str, Label]] = []
+        unborn = {birth.block for birth in upkeep.all_births(pool)}
+        for name in pool.names(at // step, WHOLE // step):
+            parsed = layout.parse_name(name)
+            if parsed is not None:
+                _look(pool, *parsed, found, suspects, unborn)
+        if suspects:
+            live = is_live(suspects)
+            found.damaged += [suspect for suspect, wanted in zip(suspects, live, strict=True) if wanted]
+        at += step
+        found.complete = at >= WHOLE
+        put(pool, UPKEEP, {POSITION: str(0 if found.complete else at).encode()}).wait()
+        if found.complete:
+            break
+    found.position = at / WHOLE
+    return found
+
+
+def _look(pool: Pool, identity: str, number: int, found: Scrubbed, suspects: list[tuple[str, Label]], unborn: set[str]) -> None:
+    if number:
+        head = Read().attributes_too()
+        if pool.submit(identity, head).missing():
+            if layout.block_of(identity) not in unborn:
+                name = layout.stripe_name(identity, number)
+                found.removed += 0 if pool.submit(name, Write().remove()).missing() else STRIPE
+            return
+        _stripe(pool, identity, number, head.attributes, found, suspects)
+        return
+    head = Read().attributes_too()
+    if pool.submit(identity, head).missing() or layout.GONE in head.attributes:
+        return
+    if layout.PACK in head.attributes:
+        _pack(pool, identity, found, suspects)
+        return
+    _stripe(pool, identity, 0, head.attributes, found, suspects)
+    if layout.LABEL in head.attributes:
+        found.contents += 1
+        _all_there(pool, identity, head.attributes, suspects)
+
+
+def _stripe(
+    pool: Pool, identity: str, number: int, head: dict[str, bytes], found: Scrubbed, suspects: list[tuple[str, Label]]
+) -> None:
+    """Verifies one stripe; ``head``: the attributes of the content's first one."""
+    name = layout.stripe_name(identity, number)
+    buffer = bytearray(STRIPE)
+    look = Read().into(buffer, 0, STRIPE).attributes_too()
+    good = False
+    try:
+        if pool.submit(name, look).missing():
+            return  # it was removed meanwhile
+        check = layout.unpack_check(look.attributes.get(layout.CHECK, b""), name)
+        data = memoryview(buffer)[: look.filled]
+        good = len(data) == check.length and check.verify(data, 0)
+    except ContentDamaged:
+        pass
+    except RadosError as error:
+        if error.number != errno.EIO:
+            raise
+    found.verified += look.filled
+    if not good:
+        _suspect(identity, head, suspects)
+
+
+def _suspect(identity: str, head: dict[str, bytes], suspects: list[tuple[str, Label]]) -> None:
+    if layout.LABEL not in head:
+        return  # it is being written
+    try:
+        label, size = layout.unpack_label(head[layout.LABEL])
+    except ContentDamaged:
+        return
+    suspect = (str(Striped(identity, size)), label)
+    if suspect not in suspects:
+        suspects.append(suspect)
+
+
+def _all_there(pool: Pool, identity: str, head: dict[str, bytes], suspects: list[tuple[str, Label]]) -> None:
+    try:
+        count = layout.stripes(layout.unpack_label(head[layout.LABEL])[1])
+    except ContentDamaged:
+        return
+    for start in range(1, count, upkeep.AT_ONCE):
+        looks = [
+            pool.submit(layout.stripe_name(identity, number), Read().exists())
+            for number in range(start, min(start + upkeep.AT_ONCE, count))
+        ]
+        missing = [look.missing() for look in looks]
+        if any(missing) and not pool.submit(identity, Read().exists()).missing():
+            _suspect(identity, head, suspects)
+
+
+def _pack(pool: Pool, identity: str, found: Scrubbed, suspects: list[tuple[str, Label]]) -> None:
+    whole = packs.load(pool, identity)
+    if whole is None:
+        return
+    broken: list[tuple[str, Label]] = []
+    for entry in whole.entries():
+        if entry.offset in whole.discarded:
+            continue
+        found.contents += 1
+        found.verified += entry.length
+        try:
+            layout.read_record(identity, entry.offset, whole.data[entry.offset : entry.offset + entry.length])
+        except ContentDamaged:
+            broken.append((str(Packed(identity, entry.offset, entry.length)), entry.label))
+    suspects += broken

@@ -1,0 +1,97 @@
+"""Contents that were discarded and linger: whoever has one open reads it to its end.
+
+``discard`` marks the first stripe as ``gone``, so that nobody opens it any more, and writes a row ``due.location`` into ``mallee.trash.<shard>``.
+Once that is due, ``LINGER`` seconds later, whoever comes first empties it. A process that has a content open for more than half of that time
+says so in ``mallee.holds`` (``id.process -> until``) and renews it; what is held is not removed. Packs that were compacted take the same
+way, so that a reader that looked its location up just before still finds it.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Callable, Iterable
+
+from mallee.objects.engine.rados import layout
+from mallee.objects.engine.rados.births import SHARDS, shard
+from mallee.objects.engine.rados.contents import remove_stripes
+from mallee.objects.engine.rados.layout import Packed, Striped
+from mallee.objects.engine.rados.librados import Pool, RadosError, Write
+from mallee.objects.engine.rados.link import drop, put, rows
+
+LINGER = 600.0
+HOLDS = "mallee.holds"
+AT_ONCE = 128
+
+
+def _trash(number: int) -> str:
+    return f"mallee.trash.{number:x}"
+
+
+def _row(due: float, place: Striped | Packed) -> str:
+    return f"{max(0, int(due * 1e6)):016x}.{place}"
+
+
+def throw(pool: Pool, places: Iterable[Striped | Packed], due: float) -> None:
+    """To be removed when it is due. What is not there is passed over. Raises RadosError."""
+    waiting = list(places)
+    for start in range(0, len(waiting), AT_ONCE):
+        part = waiting[start : start + AT_ONCE]
+        marks = [pool.submit(place.identity, Write().exists().attribute(layout.GONE, b"1")) for place in part]
+        found: dict[int, dict[str, bytes]] = {}
+        for place, mark in zip(part, marks, strict=True):
+            if not mark.missing():
+                found.setdefault(shard(place.identity), {})[_row(due, place)] = b""
+        for pending in [put(pool, _trash(number), values) for number, values in found.items()]:
+            pending.wait()
+
+
+def empty(pool: Pool, now: float, go_on: Callable[[], bool]) -> int:
+    """Removes what is due; how many bytes. Raises RadosError."""
+    held: dict[str, float] | None = None
+    given = 0
+    for number in range(SHARDS):
+        for key, _ in rows(pool, _trash(number)):
+            due, _, location = key.partition(".")
+            if int(due, 16) > now * 1e6:
+                break
+            if not go_on():
+                return given
+            if held is None:
+                held = holds(pool)
+            place = layout.parse(location)
+            if place is not None:
+                if (until := held.get(place.identity, 0.0)) > now:
+                    put(pool, _trash(number), {_row(until, place): b""}).wait()
+                elif isinstance(place, Striped):
+                    remove_stripes(pool, place.identity, layout.stripes(place.size))
+                    given += place.size
+                else:
+                    given += 0 if pool.submit(place.identity, Write().remove()).missing() else place.length
+            drop(pool, _trash(number), [key]).wait()
+    return given
+
+
+# -------------------------------------------------------------------------------------------------------------- holds
+
+
+def holds(pool: Pool) -> dict[str, float]:
+    """Until when each content is held. Raises RadosError."""
+    found: dict[str, float] = {}
+    for key, value in rows(pool, HOLDS):
+        identity = key.partition(".")[0]
+        found[identity] = max(found.get(identity, 0.0), float(value))
+    return found
+
+
+def hold(pool: Pool, process: str, identities: Iterable[str], until: float, now: float) -> None:
+    """This process has these open; what it held before and has closed is taken away, and what ran out. Raises RadosError."""
+    wanted = {f"{identity}.{process}": str(until).encode() for identity in identities}
+    stale = [key for key, value in rows(pool, HOLDS) if (key.endswith("." + process) or float(value) < now) and key not in wanted]
+    if wanted:
+        put(pool, HOLDS, wanted).wait()
+    if stale:
+        try:
+            drop(pool, HOLDS, stale).wait()
+        except RadosError as error:
+            if error.number != errno.ENOENT:
+                raise
