@@ -98,7 +98,7 @@ class Cloud:
         self.database = database
         self.vault = secrets
         self.objects = wiring.wire(settings, database, secrets, index_database)
-        router.s3_domains = (f"s3.{settings.region}.{settings.dns_suffix}", f"s3.{settings.dns_suffix}", *settings.objects_domains)
+        router.s3_domains = settings.s3_domains
         self.registry = registry or Registry()
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)

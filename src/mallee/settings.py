@@ -63,6 +63,7 @@ class Settings:
     objects_disks: tuple[str, ...] = ()  # folders, each on a disk of its own; empty: one in the home
     objects_copies: int = 1  # of every object, on as many disks
     objects_domains: tuple[str, ...] = ()  # further domains below which a host's first label is a bucket
+    objects_website_domains: tuple[str, ...] = ()  # the same for websites; a bucket of just that name is a website there, too
     federation_networks: tuple[str, ...] = ()  # where identity providers may be although they are as near as this machine
 
     objects_ownership: str = "BucketOwnerEnforced"  # of new buckets
@@ -119,6 +120,20 @@ class Settings:
     def cloud(self) -> Path:
         """What the cloud's process owns."""
         return self.home / "cloud"
+
+    @property
+    def s3_domains(self) -> tuple[str, ...]:
+        """Below which the labels of a host are a bucket: S3's names of today, dual-stack ones, and the two of old."""
+        region, suffix = self.region, self.dns_suffix
+        hosts = (f"s3.{region}", f"s3.dualstack.{region}", f"s3-{region}", "s3")
+        return (*(f"{host}.{suffix}" for host in hosts), *(domain.lower() for domain in self.objects_domains))
+
+    @property
+    def website_domains(self) -> tuple[str, ...]:
+        """The same for websites."""
+        region, suffix = self.region, self.dns_suffix
+        own = (f"s3-website.{region}.{suffix}", f"s3-website-{region}.{suffix}")
+        return (*own, *(domain.lower() for domain in self.objects_website_domains))
 
     @property
     def run(self) -> Path:
@@ -304,6 +319,8 @@ def _check(s: Settings) -> None:
     )
     for domain in s.objects_domains:
         _need(_HOST.fullmatch(domain), f"objects_domains must hold domain names, not {domain!r}")
+    for domain in s.objects_website_domains:
+        _need(_HOST.fullmatch(domain), f"objects_website_domains must hold domain names, not {domain!r}")
     _need(not s.admin_account_id or re.fullmatch(r"\d{12}", s.admin_account_id), "admin_account_id must be twelve digits")
     _need(re.fullmatch(r"[a-z0-9](-?[a-z0-9]){2,62}", s.admin_alias), f"admin_alias cannot be {s.admin_alias!r}")
     _check_pool(s.public_pool)

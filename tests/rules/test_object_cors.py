@@ -56,7 +56,9 @@ def test_the_first_rule_that_fits(rules: list[dict[str, Any]], origin: str, meth
     told = dict(cors.told(found, origin, asked))
     assert told["access-control-allow-origin"] in (origin, "*")
     # whoever is named may bring credentials; everybody may not
-    assert ("access-control-allow-credentials" in told) == (told["access-control-allow-origin"] != "*" or origin == "*" != _first(found, origin))
+    assert ("access-control-allow-credentials" in told) == (
+        told["access-control-allow-origin"] != "*" or origin == "*" != _first(found, origin)
+    )
     assert ("access-control-allow-headers" in told) == bool(asked)
     assert told["vary"] == cors.VARY
 

@@ -24,7 +24,7 @@ from mallee.identity.usage import Usage
 from mallee.registry import Handler, Registry
 from mallee.settings import Settings
 from mallee.store import Actor, Database, StoreUnavailable, Tx
-from mallee.wire import AwsError, Request, Route, fallback_error, route
+from mallee.wire import AwsError, Request, Route, Router, services
 
 log = logging.getLogger("mallee.api")
 
@@ -80,6 +80,7 @@ class Dispatcher:
         self._settings = settings
         self._tools = tools
         self._usage = usage
+        self.router = Router(services, settings.s3_domains)
         self.faults = 0  # answers that were Mallee's own fault
 
     def answer(self, request: Request, request_id: str, source: Source = NOWHERE) -> Answer:
@@ -93,7 +94,7 @@ class Dispatcher:
         found: Route | None = None
         answer = Answer(0, [], b"")
         try:
-            found = route(request)
+            found = self.router.route(request)
             answer.service, answer.operation = found.service.name, found.operation.name
             output = self._perform(found, request, request_id, source, answer)
             answer.status, answer.headers, answer.body = found.respond(output, request_id)
@@ -119,7 +120,7 @@ class Dispatcher:
             if found is not None:
                 answer.status, answer.headers, answer.body = found.error(error, request_id)
             else:
-                answer.status, answer.headers, answer.body = fallback_error(request, error, request_id)
+                answer.status, answer.headers, answer.body = self.router.fallback_error(request, error, request_id)
         except Exception:
             self.faults += 1
             log.exception("the error %s could not be written", error.code, extra={"request_id": request_id})

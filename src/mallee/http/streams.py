@@ -28,7 +28,7 @@ from mallee.objects import receiving
 from mallee.objects.engine.base import EngineError
 from mallee.registry import Handler
 from mallee.store import StoreUnavailable
-from mallee.wire import AwsError, Request, Route, route
+from mallee.wire import AwsError, Request, Route
 
 log = logging.getLogger("mallee.objects")
 
@@ -96,7 +96,7 @@ class Streams:
         waiting = True  # for the body, or what of it has not been read
         try:
             try:
-                call.found = route(request)
+                call.found = self._dispatcher.router.route(request)
                 call.answer.service, call.answer.operation = call.found.service.name, call.found.operation.name
                 handler = self._dispatcher.handler(call.found)
                 if handler is not None and handler.admit is not None:

@@ -12,11 +12,13 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from mallee.wire.errors import AwsError
 from mallee.wire.message import Request
 from mallee.wire.model import Model, Operation
 
 _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 _PORT = re.compile(r":\d*$")
+_LABELS = re.compile(r"[a-z0-9._-]{1,255}")
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -145,12 +147,14 @@ def _choose(candidates: list[Candidate], request: Request, given: dict[str, str]
 
 def virtual_bucket(host: bytes | None, domains: tuple[str, ...]) -> str | None:
     """The bucket that a virtual-host style request names: the labels before the longest of the domains, unless they
-    are ``s3``."""
+    are ``s3``. Raises AwsError for what can be no label, and would be a path."""
     if not host or not domains:
         return None
-    name = _PORT.sub("", host.decode("latin-1")).lower()
+    name = _PORT.sub("", host.decode("latin-1")).lower().rstrip(".")
     for domain in sorted(domains, key=len, reverse=True):
         if name.endswith("." + domain):
             bucket = name[: -len(domain) - 1]
+            if not _LABELS.fullmatch(bucket):
+                raise AwsError("InvalidURI", "Couldn't parse the specified URI.", status=400)
             return bucket if bucket != "s3" else None
     return None

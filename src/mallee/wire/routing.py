@@ -154,16 +154,15 @@ class Router:
 
     def _of_path(self, request: Request, entries: list[Entry]) -> Address:
         entry = next((entry for entry in entries if entry.is_rest), None)
+        if _is_control(request):
+            entry = next(entry for entry in self._services.entries if entry.name == "s3control")
         if entry is None:
             hosted = [entry for entry in self._by_host(request) if entry.is_rest]
             entry = hosted[0] if hosted else next(entry for entry in self._services.entries if entry.name == "s3")
         service = self._services.get(entry.name)
         protocol = PROTOCOLS[entry.protocols[0]]
-        path = request.raw_path.decode("latin-1")
-        if entry.name == "s3":
-            bucket = virtual_bucket(request.header(b"host"), self.s3_domains)
-            path = f"/{bucket}{path}" if bucket is not None else path
         try:
+            path = self.s3_path(request) if entry.name == "s3" else request.raw_path.decode("latin-1")
             query = rest_query(request)
             found = service.paths.find(request, path, query)
         except AwsError as error:
@@ -176,6 +175,12 @@ class Router:
             return Address(protocol, service, entry.version, "")
         name, labels, version = found
         return Address(protocol, service, version or entry.version, name, labels)
+
+    def s3_path(self, request: Request) -> str:
+        """A request's path with the bucket in front, whether path or host names it. Raises AwsError."""
+        path = request.raw_path.decode("latin-1")
+        bucket = virtual_bucket(request.header(b"host"), self.s3_domains)
+        return path if bucket is None else f"/{bucket}{path}"
 
     def _by_host(self, request: Request) -> list[Entry]:
         host = (request.header(b"host") or b"").decode("latin-1").partition(":")[0]
@@ -199,6 +204,12 @@ class Router:
             if entry.is_form and name in self._services.get(entry.name).operations:
                 return entry
         return None
+
+
+def _is_control(request: Request) -> bool:
+    """Whether it is S3 Control's, which is signed as S3's own requests are: by its paths, and since a bucket may be called like their
+    first part, by the header that all of its operations need."""
+    return request.raw_path.startswith(b"/v20180820/") and request.header(b"x-amz-account-id") is not None
 
 
 def wants_json(request: Request) -> bool:
