@@ -56,7 +56,6 @@ from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
 from mallee.store import Actor, Database, StoreError, StoreUnavailable, Tx
 from mallee.wire import services
-from mallee.wire.routing import router
 
 log = logging.getLogger("mallee.cloud")
 
@@ -98,7 +97,6 @@ class Cloud:
         self.database = database
         self.vault = secrets
         self.objects = wiring.wire(settings, database, secrets, index_database)
-        router.s3_domains = settings.s3_domains
         self.registry = registry or Registry()
         self.metrics = Metrics()
         self.keyring = Keyring(database, secrets, settings.partition)
