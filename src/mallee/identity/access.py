@@ -117,7 +117,7 @@ class Access:
         self.plain = plain
 
 
-PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "service-quotas": "servicequotas"}
+PREFIXES = {"elb": "elasticloadbalancing", "elbv2": "elasticloadbalancing", "service-quotas": "servicequotas", "s3control": "s3"}
 """The services whose actions don't begin with botocore's name of the service."""
 
 TAGGING: Mapping[str, Mapping[str, str]] = {

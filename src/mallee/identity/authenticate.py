@@ -43,7 +43,6 @@ from mallee.wire.errors import AwsError
 from mallee.wire.message import Request
 from mallee.wire.model import Operation
 from mallee.wire.paths import virtual_bucket
-from mallee.wire.routing import router
 
 MINUTES = 5
 S3_MINUTES = 15
@@ -51,6 +50,7 @@ GLOBAL_REGION = "us-east-1"
 GLOBAL_SERVICES = frozenset({"iam", "sts", "route53", "organizations", "cloudfront"})
 
 _OF_PARAMETERS = frozenset({"ec2", "query"})
+_S3 = frozenset({"s3", "s3control"})
 
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
@@ -96,6 +96,7 @@ class Authenticator:
         self._region = settings.region
         self._also = frozenset(settings.signing_regions)
         self._also_global = self._also | {GLOBAL_REGION}
+        self._s3_domains = settings.s3_domains
         self._now = now
 
     def now(self) -> datetime.datetime:
@@ -111,7 +112,7 @@ class Authenticator:
             return ANONYMOUS
         now = self._now()
         try:
-            if service == "s3":
+            if service in _S3:
                 proof = self._prove_s3(request, scopes, now)
                 check_body(proof, request.body)
             else:
@@ -127,7 +128,7 @@ class Authenticator:
         """The same before S3's body has come: the caller owes ``check_body`` or a decoder."""
         now = self._now()
         try:
-            if service == "s3":
+            if service in _S3:
                 return self._prove_s3(request, scopes, now)
             return self._prove(request, service, scopes, protocol, now)
         except Refused as refused:
@@ -214,7 +215,7 @@ class Authenticator:
         s3v2.check_time(claim, now, S3_MINUTES)
         payload = _plain_payload(headers)
         credential = self._keyring.find(claim.access_key_id, claim.token)
-        bucket = virtual_bucket(request.header(b"host"), router.s3_domains)
+        bucket = virtual_bucket(request.header(b"host"), self._s3_domains)
         to_sign = s3v2.string_to_sign(claim, request.method, bucket, request.raw_path, pairs)
 
         def check(credential: Credential) -> bytes:

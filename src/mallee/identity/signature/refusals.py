@@ -56,6 +56,8 @@ def family(service: str, protocol: str) -> str:
     """Which family's errors an operation of ``service`` answers when it is spoken to in ``protocol``."""
     if service in ("ec2", "s3"):
         return service
+    if service == "s3control":
+        return S3
     if protocol == "rest-json":
         return REST_JSON
     return JSON if protocol in ("json", "smithy-rpc-v2-cbor") else QUERY

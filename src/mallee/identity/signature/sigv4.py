@@ -13,6 +13,7 @@ caught on the way can be repeated within that window and not after it; nothing i
 from __future__ import annotations
 
 import datetime
+import functools
 import hashlib
 import hmac
 import re
@@ -99,6 +100,50 @@ def _unquote(raw: bytes) -> bytes:
 def from_header(headers: dict[str, str]) -> Claim:
     """The claim of an ``Authorization: AWS4-HMAC-SHA256 …`` header."""
     text = headers["authorization"]
+    stamp = headers.get("x-amz-date")
+    start, mark, signature = text.rpartition(", Signature=")
+    if mark and stamp and len(start) <= _USUAL and signature.isalnum():
+        usual = _usual(start)
+        at = _iso(stamp) if usual is not None else None
+        if usual is not None and at is not None:
+            key, day, region, service, signed = usual
+            token = headers.get("x-amz-security-token")
+            return Claim(key, day, region, service, signed, signature, stamp, at, token=token, headers=headers)
+    return _from_any_header(headers, text)
+
+
+_USUAL = 512
+
+
+@functools.lru_cache(4096)
+def _usual(text: str) -> tuple[str, str, str, str, tuple[str, ...]] | None:
+    """What a header begins with that is as clients write it: the same from one request to the next of a day, all but its end."""
+    start = f"{ALGORITHM} Credential="
+    credential, comma, signed = text.removeprefix(start).partition(", SignedHeaders=")
+    parts = credential.split("/")
+    if not text.startswith(start) or not comma or len(parts) != 5 or not all(parts) or parts[4] != _TERMINATOR:
+        return None
+    names = tuple(signed.split(";"))
+    if not signed or "," in signed or "," in credential or "=" in credential or "=" in signed:
+        return None
+    return parts[0], parts[1], parts[2], parts[3], names
+
+
+@functools.lru_cache(256)
+def _iso(stamp: str) -> datetime.datetime | None:
+    """The moment of a date as version 4 writes it."""
+    found = _STAMP.fullmatch(stamp)
+    if not found or not stamp.isascii():
+        return None
+    try:
+        year, month, day, hour, minute, second = map(int, found.groups())
+        return datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
+    except ValueError:
+        return None
+
+
+def _from_any_header(headers: dict[str, str], text: str) -> Claim:
+    """The same, however it is written; raises what is wrong with it."""
     algorithm, _, rest = text.partition(" ")
     if algorithm != ALGORITHM:
         raise Refused(UNSUPPORTED, f"Unsupported AWS 'algorithm': '{algorithm}'.")
@@ -196,12 +241,11 @@ def _expires(text: str | None, service: str) -> int | None:
 
 def _moment(stamp: str, whole: str, *, presigned: bool) -> tuple[str, datetime.datetime]:
     """The date as it is signed and as a moment. The ``Date`` header's own form is signed in ISO form."""
-    found = _STAMP.fullmatch(stamp)
+    written = _iso(stamp) if len(stamp) == 16 else None
+    if written is not None:
+        return stamp, written
     try:
-        if found and stamp.isascii():
-            year, month, day, hour, minute, second = map(int, found.groups())
-            return stamp, datetime.datetime(year, month, day, hour, minute, second, tzinfo=datetime.UTC)
-        if not presigned:
+        if not presigned and not _STAMP.fullmatch(stamp):
             at = parsedate_to_datetime(stamp).astimezone(datetime.UTC)
             return at.strftime("%Y%m%dT%H%M%SZ"), at
     except (ValueError, TypeError, OverflowError, IndexError):
