@@ -60,6 +60,12 @@ class Settings:
     public_pool: tuple[str, ...] = ("198.51.100.0/24",)
     egress: str = "nat"
     objects_database_url: str = ""  # of the index of objects; empty: a SQLite file in the home, or the PostgreSQL of database_url
+    objects_engine: str = "local"  # where the bytes of objects are: local (objects_disks) or rados (a pool of Ceph)
+    objects_rados_conf: str = "/etc/ceph/ceph.conf"
+    objects_rados_pool: str = "mallee-objects"
+    objects_rados_user: str = "client.mallee"
+    objects_rados_keyring: str = ""  # empty: where Ceph looks by itself
+    objects_rados_seconds: int = 30  # that Ceph may take for anything before it fails
     objects_disks: tuple[str, ...] = ()  # folders, each on a disk of its own; empty: one in the home
     objects_copies: int = 1  # of every object, on as many disks
     objects_domains: tuple[str, ...] = ()  # further domains below which a host's first label is a bucket
@@ -68,6 +74,7 @@ class Settings:
 
     objects_ownership: str = "BucketOwnerEnforced"  # of new buckets
     objects_block_public_access: bool = True  # whether new buckets keep the public out until they are told otherwise
+    objects_restore_seconds: float = 0.0  # until an archived object that is restored can be read
 
     simulated: bool = False
     simulated_nodes: int = 0  # 0: one per zone
@@ -310,6 +317,7 @@ def _check(s: Settings) -> None:
         s.objects_database_url.startswith(("sqlite:///", "postgresql+psycopg://", "postgresql://")),
         "objects_database_url must begin with sqlite:/// or postgresql://",
     )
+    _check_rados(s)
     for folder in s.objects_disks:
         _need(folder.startswith("/"), f"objects_disks must hold absolute paths, not {folder!r}")
     _need(len(set(s.objects_disks)) == len(s.objects_disks), "objects_disks must not name one folder twice")
@@ -340,10 +348,12 @@ _BOUNDS = (
     ("simulated_vcpus", 1, 100_000),
     ("simulated_memory_mib", 512, 10**9),
     ("simulated_disk_gib", 8, 10**7),
+    ("objects_restore_seconds", 0, 10**7),
     ("simulated_boot_seconds", 0, 3600),
     ("simulated_stop_seconds", 0, 3600),
     ("uid", 1, 2**31 - 2),
     ("max_connections", 1, 100_000),
+    ("objects_rados_seconds", 1, 600),
     ("header_seconds", 0.1, 3600),
     ("body_seconds", 0.1, 3600),
     ("keep_alive_seconds", 0.1, 3600),
@@ -352,6 +362,21 @@ _BOUNDS = (
     ("log_mib", 1, 10_000),
     ("log_files", 1, 1000),
 )
+
+
+def _check_rados(s: Settings) -> None:
+    _need(s.objects_engine in ("local", "rados"), f"objects_engine must be local or rados, not {s.objects_engine!r}")
+    _need(s.objects_rados_conf.startswith("/"), f"objects_rados_conf must be an absolute path, not {s.objects_rados_conf!r}")
+    _need(
+        re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,126}", s.objects_rados_pool),
+        f"objects_rados_pool must be a pool's name of letters, digits, dots, hyphens and underscores, not {s.objects_rados_pool!r}",
+    )
+    _need(
+        re.fullmatch(r"client\.[A-Za-z0-9._-]{1,100}", s.objects_rados_user),
+        f"objects_rados_user must be a name such as client.mallee, not {s.objects_rados_user!r}",
+    )
+    keyring = s.objects_rados_keyring
+    _need(not keyring or keyring.startswith("/"), f"objects_rados_keyring must be an absolute path, not {keyring!r}")
 
 
 def _check_pool(pool: tuple[str, ...]) -> None:

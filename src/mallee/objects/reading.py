@@ -17,7 +17,7 @@ from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.pins import Pins
 from mallee.objects.records import Bucket
-from mallee.objects.rules import conditions, ranges
+from mallee.objects.rules import conditions, ranges, restores
 from mallee.objects.store import Store
 from mallee.wire import times
 from mallee.wire.errors import AwsError
@@ -81,7 +81,13 @@ def marked(call: Call, bucket: Bucket, found: Version, version_id: str | None, k
 
 
 def call_method(call: Call) -> str:
-    return "HEAD" if call.operation.startswith("Head") else "PUT" if call.operation.startswith(("Put", "Copy", "Upload")) else "GET"
+    """The request's, for MethodNotAllowed."""
+    return next((method for start, method in _METHODS if call.operation.startswith(start)), "GET")
+
+
+_METHODS: Final = (
+    ("Head", "HEAD"), ("Put", "PUT"), ("Copy", "PUT"), ("Upload", "PUT"), ("Delete", "DELETE"), ("Restore", "POST"), ("Select", "POST"),
+)  # fmt: skip
 
 
 def check_conditions(given: Mapping[str, Any], found: Version, prefix: str = "") -> None:
@@ -102,9 +108,7 @@ def check_archived(found: Version, now: Any) -> None:
     """An archived object can't be read unless it was restored."""
     if found.storage_class not in ARCHIVED:
         return
-    restored = found.attributes.get("restore") or {}
-    until = restored.get("until")
-    if until is None or until <= now.isoformat():
+    if restores.state(found.attributes.get("restore"), now) != restores.RESTORED:
         raise AwsError(
             "InvalidObjectState", "The operation is not valid for the object's storage class", status=403,
             StorageClass=found.storage_class,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 from typing import Any
 
 from mallee.identity.call import Call, Later, reads, receives
@@ -11,6 +10,7 @@ from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.receiving import Intake, Received
 from mallee.objects.records import Bucket
+from mallee.objects.rules import restores
 from mallee.store import Tx
 from mallee.wire import times
 from mallee.wire.errors import AwsError
@@ -151,7 +151,7 @@ def _told(call: Call, bucket: Bucket, found: Version, window: reading.Window) ->
     if kept.get("tags"):
         told["TagCount"] = len(kept["tags"])
     if kept.get("restore"):
-        told["Restore"] = _restored(kept["restore"])
+        told["Restore"] = restores.told(kept["restore"], call.now)
     if given.get("ChecksumMode") == "ENABLED" and not given.get("Range"):
         told |= _checksum(found, given.get("PartNumber"))
     told |= encryption.described(kept.get("sse"))
@@ -166,9 +166,3 @@ def _checksum(found: Version, number: int | None) -> dict[str, str]:
     value = parts[number - 1][1] if len(parts[number - 1]) > 1 else ""
     return attributes.checksum_members(f"{algorithm}:{kind}:{value}") if value else {}
 
-
-def _restored(restore: dict[str, Any]) -> str:
-    if not restore.get("until"):
-        return 'ongoing-request="true"'
-    until = datetime.datetime.fromisoformat(restore["until"])
-    return f'ongoing-request="false", expiry-date="{times.http_date(until)}"'
