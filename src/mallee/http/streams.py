@@ -160,7 +160,7 @@ class Streams:
         assert found is not None
         request = call.request
         self._known(call, found)
-        length, claim, decoder = _framing(request, call.proof)
+        length, decoder = _framing(request, call.proof)
         call.decoder = decoder
         call.parsed = found.parse(request)
         payload = None if call.proof is None else call.proof.payload
@@ -431,7 +431,7 @@ def _length(request: Request) -> int | None:
     return int(text) if text is not None and text.isdigit() else None
 
 
-def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Any, Decoder | None]:
+def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Decoder | None]:
     """How long the body is, and what takes it out of its chunks."""
     length = _length(request)
     payload = request.header(b"x-amz-content-sha256") or b""
@@ -442,7 +442,7 @@ def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Any, De
                 implied = "A header you provided implies functionality that is not implemented"
                 raise AwsError("NotImplemented", implied, status=501, Header="Transfer-Encoding")
             raise AwsError("MissingContentLength", "You must provide the Content-Length HTTP header.", status=411)
-        return length, None, None
+        return length, None
     text = request.header(b"x-amz-decoded-content-length")
     if text is None or not text.isdigit() or len(text) > 16:
         raise AwsError("MissingContentLength", "You must provide the Content-Length HTTP header.", status=411)
@@ -451,12 +451,12 @@ def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Any, De
     announced = tuple(
         name for each in (request.header(b"x-amz-trailer") or b"").decode("latin-1").lower().split(",") if (name := each.strip())
     )
-    return int(text), claim, Decoder(form, claim, key, int(text), announced)  # type: ignore[arg-type]
+    return int(text), Decoder(form, claim, key, int(text), announced)
 
 
 def _unframed(request: Request, proof: Proof, body: bytes) -> bytes:
     """A document that came in chunks."""
-    _, _, decoder = _framing(request, proof)
+    _, decoder = _framing(request, proof)
     assert decoder is not None
     pieces = decoder.feed(body)
     decoder.finish()

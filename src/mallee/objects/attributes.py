@@ -95,11 +95,12 @@ def lock(call: Call, bucket: Bucket) -> dict[str, Any] | None:
         raise AwsError("InvalidRequest", "Bucket is missing Object Lock Configuration", status=400)
     if (mode is None) != (until is None):
         told = "x-amz-object-lock-retain-until-date and x-amz-object-lock-mode must both be supplied"
-        raise AwsError("InvalidArgument", told, status=400, ArgumentName="x-amz-object-lock-mode" if mode is None else "x-amz-object-lock-retain-until-date")
+        name = "mode" if mode is None else "retain-until-date"
+        raise AwsError("InvalidArgument", told, status=400, ArgumentName=f"x-amz-object-lock-{name}")
     if not bucket.object_lock:
         return None
     found: dict[str, Any] = {}
-    if mode is not None:
+    if mode is not None and until is not None:
         if mode not in ("GOVERNANCE", "COMPLIANCE"):
             raise AwsError("InvalidArgument", "Unknown wormMode directive.", status=400, ArgumentName="x-amz-object-lock-mode", ArgumentValue=mode)
         if until <= call.now:
@@ -110,7 +111,8 @@ def lock(call: Call, bucket: Bucket) -> dict[str, Any] | None:
         found |= default_retention(bucket, call.now) or {}
     if hold is not None:
         if hold not in ("ON", "OFF"):
-            raise AwsError("InvalidArgument", "Legal Hold must be either of 'ON' or 'OFF'", status=400, ArgumentName="x-amz-object-lock-legal-hold", ArgumentValue=hold)
+            told = "Legal Hold must be either of 'ON' or 'OFF'"
+            raise AwsError("InvalidArgument", told, status=400, ArgumentName="x-amz-object-lock-legal-hold", ArgumentValue=hold)
         found["hold"] = hold
     return found or None
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mallee.identity.call import Call
-from mallee.objects import attributes, encryption, lookup, reading, receiving, store
+from mallee.objects import attributes, checksums, encryption, lookup, reading, receiving, store
 from mallee.objects.index.rows import Version
 from mallee.objects.records import Bucket
 from mallee.objects.rules.copy_source import source
@@ -65,7 +65,7 @@ def copied(
 def claims(size: int, algorithm: str | None, found: Version) -> receiving.Claims:
     """The copy's checksum: the algorithm that is asked for, the source's, or the default."""
     if algorithm is None:
-        algorithm = found.checksum.partition(":")[0] or receiving.checksums.DEFAULT
+        algorithm = found.checksum.partition(":")[0] or checksums.DEFAULT
     return receiving.Claims(size, None, algorithm)
 
 

@@ -147,14 +147,19 @@ def default_of(bucket: Bucket) -> dict[str, Any] | None:
     return None
 
 
+_PARTS_TOO = (
+    "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters."
+)
+
+
 def again(call: Call, sse: Sse | None) -> Plan | None:
     """The plan that an upload began with, for one of its parts."""
     if sse is None:
         if _customer_key(call, call.input) is not None:
-            told = "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters."
+            told = "The multipart upload was not initiated with encryption by a customer's key."
             raise AwsError("InvalidRequest", told, status=400)
         return None
-    return Plan(sse, _key(call, sse, "", "The multipart upload initiate requested encryption. Subsequent part requests must include the appropriate encryption parameters."))
+    return Plan(sse, _key(call, sse, "", _PARTS_TOO))
 
 
 def opener(call: Call, sse: Sse | None, prefix: str = "") -> Opener | None:

@@ -167,7 +167,9 @@ def window(call: Call, found: Version) -> Window:
 class Outflow:
     """A range of an object, in pieces: ``http.streams.Stream``."""
 
-    def __init__(self, engine: Engine, pins: Pins, pieces: Sequence[tuple[str, int]], offset: int, length: int, opener: encryption.Opener | None) -> None:
+    def __init__(
+        self, engine: Engine, pins: Pins, pieces: Sequence[tuple[str, int]], offset: int, length: int, opener: encryption.Opener | None
+    ) -> None:
         self.length = length
         self._engine = engine
         self._pins = pins

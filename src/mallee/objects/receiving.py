@@ -186,7 +186,8 @@ class Intake:
         if claims.trailer:
             name = checksums.PREFIX + claims.algorithm.lower()
             if name not in trailers:
-                raise AwsError("MalformedTrailerError", "The request contained trailing data that was not well-formed or did not conform to our published schema.", status=400)
+                told = "The request contained trailing data that was not well-formed or did not conform to our published schema."
+                raise AwsError("MalformedTrailerError", told, status=400)
             expected = checksums.decoded(claims.algorithm, trailers[name])
             if expected is None:
                 raise AwsError("InvalidRequest", f"Value for {name} trailing header is invalid.", status=400)

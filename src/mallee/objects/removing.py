@@ -58,9 +58,9 @@ def check_lock(found: Version, now: datetime.datetime, bypass: bool) -> None:
         return
     if held.get("hold") == "ON":
         raise locked()
-    if held.get("mode") and datetime.datetime.fromisoformat(held["until"]) > now:
-        if held["mode"] == "COMPLIANCE" or not bypass:
-            raise locked()
+    lasts = held.get("mode") and datetime.datetime.fromisoformat(held["until"]) > now
+    if lasts and (held["mode"] == "COMPLIANCE" or not bypass):
+        raise locked()
 
 
 def locked() -> AwsError:

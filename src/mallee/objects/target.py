@@ -56,5 +56,5 @@ class Target:
         from mallee.objects.index import uploads
 
         with store.of(self._call).index.reading() as tx:
-            found = uploads.get(tx, self.bucket.id, upload_id)
+            found = uploads.get(tx, self.bucket.id, self.key.encode("utf-8", "surrogatepass"), upload_id)
         return found is not None and bool(self._call.account_id) and found.owner == self._call.account_id

@@ -5,13 +5,13 @@ from __future__ import annotations
 from types import ModuleType
 
 from mallee.objects.api import (
-    abac,
     analytics,
     bucket_acl,
     bucket_lock,
     bucket_logging,
     bucket_tagging,
     buckets,
+    copying,
     cors,
     deleting,
     encryption,
@@ -20,21 +20,30 @@ from mallee.objects.api import (
     lifecycle,
     listing,
     metrics,
+    multipart,
     notifications,
+    object_acl,
+    object_attributes,
+    object_lock,
+    object_tagging,
     objects,
     ownership,
     payment,
     policy,
     public_access,
+    renaming,
     replication,
+    restoring,
     versioning,
     website,
 )
 
 _BUCKETS = (
-    buckets, abac, analytics, bucket_acl, bucket_lock, bucket_logging, bucket_tagging, cors, encryption, intelligent_tiering, inventory,
+    buckets, analytics, bucket_acl, bucket_lock, bucket_logging, bucket_tagging, cors, encryption, intelligent_tiering, inventory,
     lifecycle, metrics, notifications, ownership, payment, policy, public_access, replication, versioning, website,
 )  # fmt: skip
-_OBJECTS = (objects, listing, deleting)
+_OBJECTS = (
+    objects, listing, deleting, copying, multipart, object_acl, object_attributes, object_lock, object_tagging, renaming, restoring,
+)  # fmt: skip
 
 OPERATIONS: dict[str, tuple[ModuleType, ...]] = {"s3": (*_BUCKETS, *_OBJECTS)}

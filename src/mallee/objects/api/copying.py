@@ -1,23 +1,23 @@
-"""CopyObject."""
+"""CopyObject and UploadPartCopy."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from mallee.identity.call import Call, Later, Outside, prepared_by, reads
-from mallee.objects import access, attributes, copying, encryption, lookup, reading, store, writing
+from mallee.objects import access, attributes, checksums, copying, encryption, lookup, parts, reading, receiving, store, writing
 from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.receiving import Intake, Received
 from mallee.objects.records import Bucket
+from mallee.objects.rules import ranges
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
-ACCESS = {"copy_object": access.copying()}
+ACCESS = {"copy_object": access.copying(), "upload_part_copy": access.copying(part=True)}
 
 _CHANGES = (
-    "MetadataDirective", "TaggingDirective", "ServerSideEncryption", "SSECustomerAlgorithm", "StorageClass", "WebsiteRedirectLocation",
-    "ChecksumAlgorithm",
+    "ServerSideEncryption", "SSECustomerAlgorithm", "StorageClass", "WebsiteRedirectLocation", "ChecksumAlgorithm", "Tagging",
 )  # fmt: skip
 
 
@@ -107,9 +107,8 @@ def _check_itself(given: dict[str, Any], bucket: Bucket, key: bytes, from_bucket
     """A copy of an object onto itself must change something."""
     if from_bucket.id != bucket.id or found.key != key or not found.is_latest:
         return
-    if any(given.get(name) is not None and given[name] != "COPY" for name in _CHANGES) or given.get("Metadata"):
-        if given.get("MetadataDirective", "COPY") == "REPLACE" or any(given.get(name) is not None for name in _CHANGES[2:]):
-            return
+    if given.get("MetadataDirective") == "REPLACE" or any(given.get(name) is not None for name in _CHANGES):
+        return
     if "sse" in found.attributes and encryption.default_of(bucket) is None:
         return
     told = (
@@ -118,3 +117,58 @@ def _check_itself(given: dict[str, Any], bucket: Bucket, key: bytes, from_bucket
     )
     raise AwsError("InvalidRequest", told, status=400)
 
+
+def _prepare_part(call: Call) -> Outside:
+    bucket, given = lookup.bucket(call), call.input
+    writing.check_writable(bucket)
+    parts.checked_number(given["PartNumber"])
+    upload = parts.existing(call, bucket)
+    from_bucket, found = copying.found_source(call)
+    offset, length = _range(given, found)
+    wanted = upload.attributes["algorithm"]
+    claims = receiving.Claims(length, None, wanted or checksums.DEFAULT)
+    plan = encryption.again(call, upload.attributes["object"].get("sse"))
+    label = writing.label("part", bucket, upload.key, upload=upload.upload_id, part=given["PartNumber"])
+    objects = store.of(call)
+    intake = Intake(objects.engine, claims, label=label, encryption=None if plan is None else plan.sealer())
+    flow = reading.body(objects, found, offset, length, copying.source_opener(call, found))
+    return Outside(lambda: (from_bucket, found, upload, intake, copying.copied(flow, intake)))
+
+
+@prepared_by(_prepare_part)
+@reads
+def upload_part_copy(call: Call) -> Later:
+    """https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPartCopy.html"""
+    from_bucket, found, upload, intake, received = call.prepared
+    result = {"ETag": f'"{received.etag}"', "LastModified": call.now, **attributes.checksum_members(received.described())}
+    result.pop("ChecksumType", None)
+    told = {
+        "CopyPartResult": result,
+        **copying.version_member(call, from_bucket, found),
+        **encryption.described(upload.attributes["object"].get("sse")),
+    }
+    return parts.stored(call, lookup.bucket(call), upload, intake, received, told)
+
+
+def _range(given: dict[str, Any], found: Version) -> tuple[int, int]:
+    header = given.get("CopySourceRange")
+    if header is None:
+        if found.size > copying.MOST:
+            told = f"The specified copy source is larger than the maximum allowable size for a copy source: {copying.MOST}"
+            raise AwsError("InvalidRequest", told, status=400)
+        return 0, found.size
+    try:
+        asked = ranges.parse_copy(header, found.size)
+    except ranges.Unsatisfiable:
+        told = f"Range specified is not valid for source object of size: {found.size}"
+        raise AwsError("InvalidArgument", told, status=400, ArgumentName="x-amz-copy-source-range", ArgumentValue=header) from None
+    if asked is None:
+        told = (
+            "The x-amz-copy-source-range value must be of the form bytes=first-last where first and last are the zero-based offsets of the "
+            "first and last bytes to copy"
+        )
+        raise AwsError("InvalidArgument", told, status=400, ArgumentName="x-amz-copy-source-range", ArgumentValue=header)
+    if asked[1] > copying.MOST:
+        told = f"The specified copy range is larger than the maximum allowable size for a copy source: {copying.MOST}"
+        raise AwsError("InvalidRequest", told, status=400)
+    return asked

@@ -55,7 +55,8 @@ def delete_objects(call: Call) -> Later:
             named = {"Key": each["Key"]} | ({"VersionId": each["VersionId"]} if each.get("VersionId") else {})
             if refusal is None:
                 try:
-                    conditions = {"IfMatch": each.get("ETag"), "IfMatchLastModifiedTime": each.get("LastModifiedTime"), "IfMatchSize": each.get("Size")}
+                    moment, size = each.get("LastModifiedTime"), each.get("Size")
+                    conditions = {"IfMatch": each.get("ETag"), "IfMatchLastModifiedTime": moment, "IfMatchSize": size}
                     told = removing.deleted(tx, bucket, key, each.get("VersionId"), call.now, call.account_id, bypass, conditions)
                 except AwsError as problem:
                     refusal = problem

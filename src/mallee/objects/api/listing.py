@@ -15,6 +15,7 @@ from mallee.identity.call import Call
 from mallee.objects import access, attributes, lookup, pages, reading, store
 from mallee.objects.index import listing
 from mallee.objects.index.rows import Entry
+from mallee.objects.index.walk import Page
 from mallee.wire.errors import AwsError
 
 ACCESS = {
@@ -83,7 +84,7 @@ def list_object_versions(call: Call) -> dict[str, Any]:
     with store.of(call).index.reading() as tx:
         page = listing.versions(
             tx, bucket.id, prefix=given.get("Prefix", "").encode(), delimiter=delimiter.encode(), key_marker=key_marker.encode(),
-            version_marker=version_marker or None, limit=limit,
+            version_marker=version_marker or "", limit=limit,
         )  # fmt: skip
     owner = pages.Owners(call)
     found: list[dict[str, Any]] = []
@@ -110,7 +111,7 @@ def list_object_versions(call: Call) -> dict[str, Any]:
     return answer
 
 
-def _page(call: Call, bucket_id: str, delimiter: str, after: bytes, limit: int) -> listing.Page:
+def _page(call: Call, bucket_id: str, delimiter: str, after: bytes, limit: int) -> Page[Entry]:
     with store.of(call).index.reading() as tx:
         return listing.objects(
             tx, bucket_id, prefix=call.input.get("Prefix", "").encode(), delimiter=delimiter.encode(), after=after, limit=limit
