@@ -31,7 +31,9 @@ NODE = (
     "pkg-config",
     "python3-dev",
 )
-TESTS = (*NODE, "postgresql-15", "slapd", "ldap-utils", "libsasl2-modules", "busybox-static", "iputils-ping")
+CEPH = ("librados2",)  # where the bytes of objects are in a pool of Ceph
+CEPH_TESTS = (*CEPH, "ceph-mon", "ceph-mgr", "ceph-osd", "ceph-common")
+TESTS = (*NODE, "postgresql-15", "slapd", "ldap-utils", "libsasl2-modules", "busybox-static", "iputils-ping", *CEPH_TESTS)
 
 POLICY = Path("/usr/sbin/policy-rc.d")
 
@@ -47,6 +49,11 @@ def missing(names: tuple[str, ...]) -> list[str]:
     )
     installed = {line.split()[0] for line in known.stdout.splitlines() if line.endswith(" installed")}
     return [name for name in names if name not in installed]
+
+
+def for_objects(engine: str) -> list[str]:
+    """What must still be installed for this ``objects_engine``."""
+    return missing(CEPH) if engine == "rados" else []
 
 
 def can_install() -> bool:

@@ -103,7 +103,7 @@ class Up:
         if chosen.simulated:
             say(f"  I will make a simulated cloud in {self.home}, API on port {chosen.port}; nothing else here changes.")
             return
-        wanted = packages.missing(packages.NODE)
+        wanted = packages.missing(packages.NODE) + packages.for_objects(chosen.objects_engine)
         say(f"  I will {'install ' + ', '.join(wanted) if wanted else 'install no package'};")
         say(f"  keep everything in {self.home}; start the API on {chosen.host}:{chosen.port} (TLS {chosen.tls_port});")
         say("  make one veth pair, network namespaces and routes named mle-…, and one nftables table for the pool;")
@@ -113,7 +113,7 @@ class Up:
 
     def _packages(self, chosen: Settings) -> None:
         with self.progress.step("packages") as step:
-            wanted = packages.missing(packages.NODE)
+            wanted = packages.missing(packages.NODE) + packages.for_objects(chosen.objects_engine)
             if wanted:
                 step.say("installing " + " ".join(wanted))
                 try:

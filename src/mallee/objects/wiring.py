@@ -35,5 +35,9 @@ def wire(settings: Settings, database: Database, vault: Vault, index_database: D
 
 
 def make_engine(settings: Settings) -> Engine:
+    if settings.objects_engine == "rados":
+        from mallee.objects.engine.rados import RadosEngine  # only where it is asked for
+
+        return RadosEngine.of(settings)
     folders = [Path(folder) for folder in settings.objects_disks]
     return LocalEngine(folders, settings.objects_copies, record=settings.cloud / "objects.disks")

@@ -35,22 +35,26 @@ class StripedWriter:
         self._births = births
         self._claim: Claim | None = births.take()
         self._identity = self._claim.identity
-        self._buffer = bytearray()
+        self._buffer = bytearray(STRIPE)
+        self._filled = 0
         self._sent = 0  # stripes
         self._flying: deque[Pending] = deque()
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
+        self._running()
         view = memoryview(data).cast("B")
         while len(view):
-            if len(self._buffer) == STRIPE:
+            if self._filled == STRIPE:
                 self._send()
-            part = view[: STRIPE - len(self._buffer)]
-            self._buffer += part
+            part = view[: STRIPE - self._filled]
+            with memoryview(self._buffer) as buffer:
+                buffer[self._filled : self._filled + len(part)] = part
+            self._filled += len(part)
             view = view[len(part) :]
 
     def finish(self, label: Label) -> str:
         claim = self._running()
-        size = self._sent * STRIPE + len(self._buffer)
+        size = self._sent * STRIPE + self._filled
         packed = layout.pack_label(label, size)
         try:
             with self._link.talking() as pool:
@@ -58,7 +62,7 @@ class StripedWriter:
                     self._send(packed)
                     self._await(0)
                 else:
-                    if self._buffer:
+                    if self._filled:
                         self._send()
                     self._await(0)
                     self._births.check(claim)
@@ -97,7 +101,7 @@ class StripedWriter:
         """The buffer, as the next stripe."""
         self._births.check(self._running())
         name = layout.stripe_name(self._identity, self._sent)
-        with memoryview(self._buffer) as view:
+        with memoryview(self._buffer)[: self._filled] as view:
             crcs = tuple(layout.crc(view[place : place + BLOCK]) for place in range(0, len(view), BLOCK))
             op = Write().create().write_full(view).attribute(layout.CHECK, Check(len(view), crcs).pack(name))
         if label is not None:
@@ -105,7 +109,7 @@ class StripedWriter:
         with self._link.talking() as pool:
             self._flying.append(pool.submit(name, op))
         self._sent += 1
-        self._buffer.clear()
+        self._filled = 0
         self._await(WRITES)
 
     def _await(self, left: int) -> None:
@@ -135,7 +139,7 @@ class Piece:
         self.start = start
         self.end = end
         self._content = content
-        self._buffer = bytearray(end - start)
+        self._buffer = content.buffers.pop() if content.buffers else bytearray(PIECE)
         self._look = Read().into(self._buffer, start % STRIPE, end - start)
         number = start // STRIPE
         if number not in content.checks:
@@ -157,16 +161,19 @@ class Piece:
             if number not in self._content.checks:
                 self._content.learn(number, self._look.attributes.get(layout.CHECK, b""))
             check = self._content.checks[number]
-            if self._look.filled != len(self._buffer) or not check.verify(memoryview(self._buffer), self.start % STRIPE):
+            whole = self._look.filled == self.end - self.start
+            if not whole or not check.verify(memoryview(self._buffer)[: self._look.filled], self.start % STRIPE):
                 raise ContentDamaged(
                     f"{name} is not as it was written, between {self.start % STRIPE} and {self.end - 1} of its bytes"
                 )
         return memoryview(self._buffer)
 
     def drop(self) -> None:
+        """Its memory is for the next one; nothing that ``bytes`` gave may be used any more."""
         if self._pending is not None:
             self._pending.drop()
             self._pending = None
+        self._content.buffers.append(self._buffer)
 
 
 class StripedContent:
@@ -179,6 +186,7 @@ class StripedContent:
         self.identity = place.identity
         self.size = place.size
         self.checks: dict[int, Check] = {}
+        self.buffers: list[bytearray] = []
         self._link = link
         self._pieces: deque[Piece] = deque()
         self._asked = 0  # up to where pieces were asked for
@@ -212,7 +220,7 @@ class StripedContent:
             self._asked = offset - offset % BLOCK
         ahead = PIECE * READS if offset == self._position else 0
         horizon = min(self.size, max(end + ahead, self._asked))
-        parts: list[memoryview | bytes] = []
+        parts: list[bytes] = []
         place = offset
         try:
             with self._link.talking() as pool:
@@ -221,7 +229,7 @@ class StripedContent:
                     piece = self._pieces[0]
                     if place < piece.end:
                         data = piece.bytes()
-                        parts.append(data[place - piece.start : end - piece.start])
+                        parts.append(bytes(data[place - piece.start : min(end, piece.end) - piece.start]))
                         place = min(end, piece.end)
                     if place >= piece.end:
                         self._pieces.popleft().drop()
@@ -231,7 +239,7 @@ class StripedContent:
             self._forget()
             raise
         self._position = end
-        return bytes(parts[0]) if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     def _ask(self, pool: Pool, horizon: int) -> None:
         while len(self._pieces) < READS and self._asked < horizon:
@@ -250,4 +258,5 @@ class StripedContent:
 
     def close(self) -> None:
         self._forget()
+        self.buffers.clear()
         self._closed(self)

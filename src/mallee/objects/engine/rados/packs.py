@@ -27,6 +27,9 @@ from mallee.objects.engine.rados.link import Link, rows
 
 PACK = 4 * 1024 * 1024
 RECORDS = 4096
+ALIGNMENT = 4096
+ALIGN_FROM = 64 * 1024
+"""What is appended together and is so large begins at a multiple of ``ALIGNMENT``: BlueStore then need not read what lay before it."""
 WRITES = 4  # packs of one batch on their way at once
 PACK_AGE = 600.0
 AT_ONCE = 128
@@ -91,7 +94,10 @@ class Packer:
         self, pack: OpenPack, labelled: list[tuple[Label, bytes, bytes]], locations: list[str], flying: list[Pending]
     ) -> int:
         """As many of them as fit, at least one, with one operation."""
-        identity, start = pack.claim.identity, pack.offset
+        identity = pack.claim.identity
+        if sum(len(data) for _, _, data in labelled) >= ALIGN_FROM:
+            pack.offset += -pack.offset % ALIGNMENT
+        start = pack.offset
         parts: list[bytes] = []
         for label, packed, data in labelled:
             length = layout.record_length(packed, data)
