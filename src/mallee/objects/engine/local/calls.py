@@ -72,10 +72,10 @@ def rmdir(path: str, dir_fd: int) -> None:
     os.rmdir(path, dir_fd=dir_fd)
 
 
-def lock(fd: int) -> bool:
-    """Whether nobody else holds this file; it is held until the descriptor is closed."""
+def lock(fd: int, *, wait: bool = False) -> bool:
+    """Whether nobody else holds this file; it is held until the descriptor is closed. Who writes waits for those who only look."""
     try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(fd, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except BlockingIOError:
         return False
     return True

@@ -42,6 +42,7 @@ FORMAT: Final = 1
 RETRY: Final = 10.0
 FOLDERS: Final = ("f", "p", "t", "state")
 FULL: Final = (errno.ENOSPC, errno.EDQUOT)
+_OURS: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 _ALLOWED_IN_NEW: Final = {"lost+found", NEW}
 
 
@@ -166,8 +167,18 @@ class Disk:
 
     # -- failing and coming back ------------------------------------------------------------------------------------------------
 
+    def blame(self, error: OSError, size: int) -> EngineError | None:
+        """After a write of so many bytes that was not taken: how to refuse what was asked, if the disk is full or the fault is not a disk's.
+        Otherwise the disk has failed, and it may go on without it."""
+        if error.errno in FULL:
+            return no_room(self, size)
+        if error.errno in _OURS:
+            return trouble(error)
+        self.fail(error)
+        return None
+
     def fail(self, error: OSError) -> None:
-        """After a write that the disk did not take: nothing more goes there until it has proved itself."""
+        """Nothing more goes there until it has proved itself."""
         with self._guard:
             self._failed_at = time.monotonic()
             if self.fault is None:
@@ -288,7 +299,9 @@ class Disks:
             return EngineError("No disk of the object store can be written to.", "Look at the disks in objects_disks.")
         return EngineError(" ".join(dict.fromkeys(fault.cause for fault in faults)), faults[0].remedy)
 
-    def out_of_reach(self, location: str) -> EngineError:
+    def out_of_reach(self, location: str, error: OSError | None = None) -> EngineError:
+        if error is not None and error.errno in _OURS:
+            return trouble(error)
         where = [str(disk.path) for disk in self.all if not disk.healthy] + list(self.away.values())
         return EngineError(
             f"The content {location} is on none of the disks that can be read; {', '.join(where)} cannot.",
@@ -438,6 +451,12 @@ def no_room(disk: Disk, size: int) -> EngineError:
     return EngineError(
         f"The disk {disk.path} of the object store has no room for {size} bytes more.",
         "Delete objects, enlarge the file system, or name further disks in objects_disks.",
+    )
+
+
+def trouble(error: OSError) -> EngineError:
+    return EngineError(
+        f"The object store cannot go on: {error.strerror}.", "Raise the limit of open files or of memory of Mallee's process (docs/limits.md)."
     )
 
 

@@ -2,28 +2,58 @@
 
 from __future__ import annotations
 
+import os
+import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from ..base import Content, ContentMissing, Label, Span, Writer
-from . import format
+from ..base import Content, ContentMissing, IsLive, Label, Moved, Span, Writer
+from . import calls, format
+from .calls import Handle
+from .compaction import Compaction
 from .disks import Disks, Fault
 from .files import Files
 from .format import InFile, InPack
 from .packs import Packs
+from .scrubbing import Findings, Scrub
 from .state import State
+from .sweeping import Sweep
 
 RESERVE: Final = 64 * 1024 * 1024
 PACK: Final = 256 * 1024 * 1024
 
 
+@dataclass(frozen=True, slots=True)
+class DiskUsage:
+    path: Path
+    id: str
+    total: int
+    free: int
+    fault: Fault | None
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """Bytes. ``dead`` is what compaction can give back; ``owed`` counts contents and packs that have fewer copies than they should."""
+
+    disks: tuple[DiskUsage, ...]
+    packs: int
+    pack_bytes: int
+    dead: int
+    owed: int
+    mended: int  # since the engine was opened, by reading
+
+
 class LocalEngine:
     """``copies`` of everything on as many of the folders. ``record`` is a file outside of them, in Mallee's home, that remembers which disks
     there are. ``reserve`` is what is left free on each disk, so that deleting always works. Without ``degraded`` a
-    write is refused while there are fewer working disks than copies."""
+    write is refused while there are fewer working disks than copies. A row may be on its way to what is younger than ``age`` seconds;
+    what was not touched for ``settle`` seconds and is held by nobody was left behind; a pack that was emptied goes after ``grace`` seconds."""
 
     name = "local"
 
@@ -36,6 +66,9 @@ class LocalEngine:
         reserve: int = RESERVE,
         pack_size: int = PACK,
         degraded: bool = True,
+        age: float = 3600.0,
+        settle: float = 60.0,
+        grace: float = 60.0,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._disks = Disks(folders, copies, record, reserve)
@@ -43,6 +76,10 @@ class LocalEngine:
         self._pool = ThreadPoolExecutor(2 * len(folders), thread_name_prefix="mallee-disk")
         self._files = Files(self._disks, self._state, self._pool, clock, degraded)
         self._packs = Packs(self._disks, self._state, self._pool, clock, degraded, pack_size)
+        self._sweep = Sweep(self._files, self._packs, self._state, clock, age, settle)
+        self._compaction = Compaction(self._packs, grace)
+        self._scrub = Scrub(self._sweep, self._compaction, clock, age)
+        self._upkeep = threading.Lock()
 
     # -- contents ---------------------------------------------------------------------------------------------------------------
 
@@ -74,6 +111,55 @@ class LocalEngine:
         self._files.discard([place for place in places if isinstance(place, InFile)])
 
     # -- upkeep -----------------------------------------------------------------------------------------------------------------
+
+    def sweep(self, is_live: IsLive) -> int:
+        with self._alone() as alone:
+            return self._sweep.run(is_live) if alone else 0
+
+    def compact(self, moved: Moved) -> int:
+        with self._alone() as alone:
+            return self._compaction.run(moved) if alone else 0
+
+    def scrub(self, is_live: IsLive, budget: float) -> Findings:
+        """What the pass that is under way has found so far, its end included if this run reached it."""
+        with self._alone() as alone:
+            return self._scrub.run(is_live, budget) if alone else (self._scrub.report()[0] or Findings())
+
+    def scrubbed(self) -> tuple[Findings | None, Findings | None]:
+        """The pass that is under way, and the last whole one."""
+        return self._scrub.report()
+
+    def usage(self) -> Usage:
+        disks = []
+        for disk in self._disks.all:
+            total = free = 0
+            if disk.root is not None:
+                seen = calls.fstatvfs(disk.root.fd)
+                total, free = seen.f_blocks * seen.f_frsize, seen.f_bavail * seen.f_frsize
+            disks.append(DiskUsage(disk.path, disk.id, total, free, disk.fault))
+        packs = self._packs.all()
+        rooms = [self._compaction.room(pack) for pack in packs]
+        return Usage(
+            disks=tuple(disks),
+            packs=len(packs),
+            pack_bytes=sum(room.size for room in rooms),
+            dead=sum(room.dead for room in rooms),
+            owed=len(self._state.owed()),
+            mended=self._files.mended + self._packs.mended,
+        )
+
+    @contextmanager
+    def _alone(self) -> Iterator[bool]:
+        """One upkeep at a time on these disks, of this process and of others (which then leave it to this one)."""
+        with self._upkeep:
+            held: Handle | None = None
+            for disk in self._disks.healthy():
+                try:
+                    held = disk.open("state/upkeep", os.O_RDWR | os.O_CREAT)
+                    break
+                except OSError:
+                    continue
+            yield held is not None and calls.lock(held.fd)
 
     def faults(self) -> list[Fault]:
         """What an operator has to do something about."""

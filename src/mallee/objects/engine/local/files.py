@@ -21,7 +21,7 @@ from awscrt.checksums import crc32c
 from ..base import ContentDamaged, ContentMissing, EngineError, Label, Span
 from . import calls, format
 from .calls import Handle
-from .disks import FULL, Disk, Disks
+from .disks import Disk, Disks
 from .format import Footer, InFile
 from .state import State
 from .writing import FileWriter
@@ -48,10 +48,10 @@ class Files:
     def open(self, location: str, place: InFile) -> FileContent:
         copies, bad, away = self._look(location, place)
         if not copies:
+            if away or (not bad and not self.disks.complete()):
+                raise self.disks.out_of_reach(location, away)
             if bad:
                 raise ContentDamaged(f"The footer of {location} is damaged on {_paths(bad)}.")
-            if away or not self.disks.complete():
-                raise self.disks.out_of_reach(location)
             raise ContentMissing(location)
         content = FileContent(self, location, place, copies[0])
         if bad:
@@ -70,11 +70,11 @@ class Files:
 
     # -- copies -----------------------------------------------------------------------------------------------------------------
 
-    def _look(self, location: str, place: InFile) -> tuple[list[FileCopy], list[Disk], bool]:
-        """The first good copy; the disks before it that should have one and have none, or a damaged one; whether
-        one could not be asked."""
+    def _look(self, location: str, place: InFile) -> tuple[list[FileCopy], list[Disk], OSError | None]:
+        """The first good copy; the disks before it that should have one and have none, or a damaged one; why another disk could not be asked."""
         bad: list[Disk] = []
-        away = damaged = False
+        away: OSError | None = None
+        damaged = False
         for number, disk in enumerate(self.disks.ordered(place.id)):
             try:
                 return [open_copy(disk, location, place)], bad, away
@@ -88,7 +88,8 @@ class Files:
                 if error.errno == errno.EIO and disk.healthy:
                     damaged = True
                     bad.append(disk)
-                away = True
+                else:
+                    away = error
         return [], bad if damaged else [], away
 
     def copies(self, location: str, place: InFile) -> tuple[list[FileCopy], list[Disk], list[Disk]]:
@@ -128,7 +129,7 @@ class Files:
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(disk.path))
             partial = f"t/{content.footer.id}.{secrets.token_hex(4)}"
             file = disk.open(partial, os.O_RDWR | os.O_CREAT | os.O_EXCL)
-            calls.lock(file.fd)
+            calls.lock(file.fd, wait=True)
             try:
                 for start in range(0, content.size, format.BLOCK):
                     calls.write_all(file.fd, content.read(start, format.BLOCK), start)
@@ -144,8 +145,8 @@ class Files:
                     disk.unlink(partial)
                 except OSError:
                     pass
-                if isinstance(error, OSError) and error.errno not in FULL:
-                    disk.fail(error)
+                if isinstance(error, OSError):
+                    disk.blame(error, content.size)
                 raise
             self.mended += 1
             log.warning("The copy of %s on %s was made anew.", location, disk.path)
@@ -284,6 +285,8 @@ class FileContent:
         data = copy.read_block(number)  # somebody else may have mended it meanwhile
         if data is not None:
             return data
+        if self._files.disks.copies > 1 and not self._files.disks.complete():
+            raise self._files.disks.out_of_reach(self._location)
         raise ContentDamaged(f"Block {number} of {self._location} is damaged on every disk that has it.")
 
     def _span_elsewhere(self, first: int, last: int, offset: int, length: int) -> Span | None:

@@ -24,7 +24,7 @@ from typing import Final
 from ..base import ContentDamaged, ContentMissing, EngineError, Label
 from . import calls, format
 from .calls import Buffer, Handle
-from .disks import FULL, Disk, Disks, no_room
+from .disks import Disk, Disks
 from .fan import each
 from .format import InPack
 from .state import State
@@ -32,7 +32,6 @@ from .state import State
 log = logging.getLogger("mallee.objects")
 
 _MOST_OPEN: Final = 256
-_MOST_LABEL: Final = 60_000
 
 
 @dataclass(slots=True)
@@ -126,14 +125,13 @@ class Packs:
                 try:
                     file = disk.open(path_of(number), os.O_RDWR | os.O_CREAT | os.O_EXCL)
                     copies.append((disk, file))
-                    calls.lock(file.fd)
+                    calls.lock(file.fd, wait=True)
                     calls.write_all(file.fd, format.write_pack_head(number, made), 0)
                 except OSError as error:
                     for other, _ in copies:
                         _remove(other, path_of(number))
-                    if error.errno in FULL:
-                        raise no_room(disk, size) from None
-                    disk.fail(error)
+                    if refusal := disk.blame(error, size):
+                        raise refusal from None
                     break
             else:
                 short = len(copies) < self.disks.copies
@@ -152,11 +150,8 @@ class Packs:
         """After a write that some copies did not take: whether enough others did. Otherwise nothing of it remains, and it is
         tried again in a new pack on other disks, or refused."""
         left = [copy for copy in pack.copies if copy not in [one for one, _ in failed]]
-        full = [(disk, error) for (disk, _), error in failed if error.errno in FULL]
-        for (disk, _), error in failed:
-            if error.errno not in FULL:
-                disk.fail(error)
-        if left and not full and self.degraded:
+        refusals = [refusal for (disk, _), error in failed if (refusal := disk.blame(error, format.BLOCK))]
+        if left and not refusals and self.degraded:
             pack.copies = left
             self.state.owe(path_of(pack.number))
             return True
@@ -166,8 +161,8 @@ class Packs:
             except OSError as error:
                 log.warning("What was not written to pack %016x on %s could not be cut off: %s", pack.number, disk.path, error)
         self._leave(pack, sealed=False)
-        if full:
-            raise no_room(full[0][0], format.BLOCK) from None
+        if refusals:
+            raise refusals[0]
         return False
 
     def _leave(self, pack: Growing, *, sealed: bool) -> None:
@@ -187,9 +182,11 @@ class Packs:
     def read(self, location: str, place: InPack) -> bytes:
         """The payload, verified."""
         pack, offset, length = place.pack, place.offset, place.length
-        damaged: list[tuple[Disk, Handle]] = []
+        damaged: list[Disk] = []
         missing: list[Disk] = []
+        refused: OSError | None = None
         for number, disk in enumerate(self.disks.ordered(f"{pack:016x}")):
+            file = None
             try:
                 file = self._open.get((pack, disk.id)) or self._file(pack, disk)
                 file.used = True
@@ -199,19 +196,21 @@ class Packs:
                     missing.append(disk)
                 continue
             except OSError as error:
-                if error.errno == errno.EIO:
-                    damaged.append((disk, file))
+                if error.errno == errno.EIO and file is not None:
+                    damaged.append(disk)
+                else:
+                    refused = error
                 continue
             payload = format.read_payload(data, pack, offset)
             if payload is not None:
                 if damaged or missing:
                     self._mend(location, place, data, damaged, missing)
                 return payload
-            damaged.append((disk, file))
+            damaged.append(disk)
+        if refused is not None or (not damaged and not self.disks.complete()):
+            raise self.disks.out_of_reach(location, refused)
         if damaged:
-            raise ContentDamaged(f"{location} is damaged on {', '.join(str(disk.path) for disk, _ in damaged)}.")
-        if not self.disks.complete():
-            raise self.disks.out_of_reach(location)
+            raise ContentDamaged(f"{location} is damaged on {', '.join(str(disk.path) for disk in damaged)}.")
         raise ContentMissing(location)
 
     def _file(self, pack: int, disk: Disk) -> Handle:
@@ -226,8 +225,8 @@ class Packs:
             self._open[pack, disk.id] = file
         return file
 
-    def _mend(self, location: str, place: InPack, data: bytes, damaged: list[tuple[Disk, Handle]], missing: list[Disk]) -> None:
-        for disk, _ in damaged:
+    def _mend(self, location: str, place: InPack, data: bytes, damaged: list[Disk], missing: list[Disk]) -> None:
+        for disk in damaged:
             if self.overwrite(disk, place.pack, place.offset, data):
                 log.warning("%s on %s was damaged and is mended.", location, disk.path)
         if missing and sum(self.has(disk, place.pack) for disk in self.disks.all) < self.disks.copies:
@@ -315,6 +314,16 @@ class Packs:
             calls.append(file.fd, bytes(format.DEAD - odd) + notes if odd else notes)
         except OSError as error:
             log.warning("What is dead in pack %016x could not be noted on %s: %s", pack, disk.path, error)
+
+    def noted(self, pack: int) -> int:
+        """The length of all notes: it changes whenever something died."""
+        length = 0
+        for disk in self.disks.healthy():
+            try:
+                length += calls.fstat(disk.open(dead_of(pack), os.O_RDONLY).fd).st_size
+            except OSError:
+                continue
+        return length
 
     def dead(self, pack: int) -> dict[int, int]:
         """Offset to length of what is known to be dead."""

@@ -19,7 +19,7 @@ from awscrt.checksums import crc32c
 from ..base import EngineError, Label
 from . import calls, format
 from .calls import Handle
-from .disks import FULL, Disk, no_room
+from .disks import Disk
 from .fan import each
 
 if TYPE_CHECKING:
@@ -71,11 +71,10 @@ class FileWriter:
                 file = disk.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL)
                 self.copies.append(Copy(disk, file, place))
                 disk.promise(self.expected)
-                calls.lock(file.fd)
+                calls.lock(file.fd, wait=True)
             except OSError as error:
-                if error.errno in FULL:
-                    raise no_room(disk, self.expected) from None
-                disk.fail(error)
+                if refusal := disk.blame(error, self.expected):
+                    raise refusal from None
                 return False
         return True
 
@@ -96,8 +95,8 @@ class FileWriter:
         location = format.file_location(made, self.id)
         if self._size % format.BLOCK:
             self._sums.append(self._sum)
-        footer = format.write_footer(self._size, self.id, made, self._sums, label)
         try:
+            footer = format.write_footer(self._size, self.id, made, self._sums, label)
             self._put(bytes(self._gathered) + footer)
             hour = f"f/{format.hour_of(made)}"
             self._each(lambda copy: self._settle(copy, hour, location))
@@ -169,9 +168,8 @@ class FileWriter:
 
     def _lost(self, copy: Copy, error: OSError) -> None:
         _remove(copy)
-        if error.errno in FULL:
-            raise no_room(copy.disk, max(self.expected - self._written, format.BLOCK))
-        copy.disk.fail(error)
+        if refusal := copy.disk.blame(error, max(self.expected - self._written, format.BLOCK)):
+            raise refusal
 
     def _enough(self) -> None:
         disks = self.files.disks
