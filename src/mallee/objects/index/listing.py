@@ -35,7 +35,7 @@ _BEFORE_ALL = -(2**63)
 class _Find(FunctionElement[int]):
     """``find(bytes, part)``: where ``part`` is in ``bytes``, counted from 1; 0 if it is not."""
 
-    type = Integer()
+    type = sa.Integer()
     inherit_cache = True
 
 
@@ -76,10 +76,10 @@ def leaps(table: sa.Table) -> sa.Select[Any]:
         found = select(table.c.key).where(table.c.bucket_id == _BUCKET, table.c.key >= at_least, table.c.key < _END)
         return found.order_by(table.c.key).limit(1).scalar_subquery()
 
-    offset = bindparam("offset", type_=Integer())
-    walked = select(first(_FIRST).label("key"), sa.literal(1, Integer()).label("step")).cte("walked", recursive=True)
+    offset = bindparam("offset", type_=sa.Integer())  # substr takes no longer ones
+    walked = select(first(_FIRST).label("key"), sa.literal(1, sa.Integer()).label("step")).cte("walked", recursive=True)
     found = _Find(sa.func.substr(walked.c.key, offset), bindparam("delimiter", type_=Bytes()))
-    head = sa.func.substr(walked.c.key, 1, offset + found - 2, type_=Bytes())
+    head = sa.func.substr(walked.c.key, 1, offset + found - sa.literal(2, sa.Integer()), type_=Bytes())
     behind = _Join(head, bindparam("behind", type_=Bytes()))
     walked = walked.union_all(
         select(first(behind), walked.c.step + 1).where(walked.c.key.isnot(None), walked.c.step < _LIMIT, found > 0)
