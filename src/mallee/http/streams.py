@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from mallee.http import errors
+from mallee.http.cors import Cors
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.workers import Workers
 from mallee.identity.authenticate import Proof
@@ -80,6 +81,27 @@ class Begun:
         self.decoder: Decoder | None = None
 
 
+class Incoming:
+    """A request's body on its way in. ``over``: all of it was taken, and who asked for more would wait for the client to go. ``cut``: the
+    rest of it cannot be taken any more, and the connection cannot go on."""
+
+    __slots__ = ("_receive", "cut", "exchange", "over")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self.exchange = getattr(receive, "__self__", None)
+        self.over = False
+        self.cut = False
+
+    async def __call__(self) -> dict[str, Any]:
+        message = await self._receive()
+        self.over = not message.get("more_body", False)
+        return message
+
+
+Perform = Callable[[Begun, Incoming], Awaitable[None]]
+
+
 class Streams:
     def __init__(self, dispatcher: Dispatcher, workers: Workers, bodies: Workers, at_once: bool) -> None:
         """``workers`` do calls, ``bodies`` blocks of bodies."""
@@ -88,51 +110,65 @@ class Streams:
         self._bodies = bodies
         self._at_once = at_once
         self._usual: dict[str, float] = {}
+        self._cors = Cors(dispatcher)
 
-    async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
-        """Everything from a head to the end of the answer; None when the client went away before it could be answered."""
+    async def serve(
+        self, request: Request, request_id: str, source: Source, receive: Receive, send: Send, perform: Perform | None = None
+    ) -> Answer | None:
+        """Everything from a head to the end of the answer; None when the client went away before it could be answered. ``perform``: what
+        is done instead of the operation that the request names."""
         began = time.perf_counter()
         call = Begun(request, request_id, source, Answer(0, [], b"", service="s3"))
-        waiting = True  # for the body, or what of it has not been read
+        incoming = Incoming(receive)
         try:
             try:
-                call.found = self._dispatcher.router.route(request)
-                call.answer.service, call.answer.operation = call.found.service.name, call.found.operation.name
-                handler = self._dispatcher.handler(call.found)
-                if handler is not None and handler.admit is not None:
-                    await self._do(call.answer.operation, self._begin, call)
-                    received = await self._take(call, receive)
-                    waiting = False
-                    output = await self._do(call.answer.operation + " ", self._act, call, received)
-                else:
-                    body = await _document(receive, request)
-                    waiting = False
-                    output = await self._do(call.answer.operation, self._whole, call, body)
-                if isinstance(output, Outside):
-                    prepared, problem, _ = await self._bodies.run(_told, output.work)
-                    if problem is not None:
-                        raise problem
-                    output = await self._do(call.answer.operation + " ", self._go_on, call, prepared)
-                if isinstance(output, Later):
-                    output, problem = await self._workers.later(output.start)
-                    if problem is not None:
-                        raise problem
-                self._respond(call, output)
+                await (perform or self._perform)(call, incoming)
             except Gone:
                 raise
             except Exception as problem:
                 if call.intake is not None:
                     call.intake.abort()
                 self._refuse(call, problem)
-                if waiting and not await _drain(receive, request):
+                if not incoming.over and (incoming.cut or not await _drain(incoming, request)):
                     call.answer.headers.append((b"connection", b"close"))
-        except Gone:
+        except BaseException as problem:
             if call.intake is not None:
                 call.intake.abort()
-            return None
+            if isinstance(problem, Gone):
+                return None
+            raise
+        if request.header(b"origin") is not None:
+            told, _, _ = await self._workers.run(_told, self._cors.told, request)
+            call.answer.headers += told or ()
         call.answer.seconds = time.perf_counter() - began
         await self._send(call, send)
         return call.answer
+
+    async def _perform(self, call: Begun, receive: Incoming) -> None:
+        call.found = self._dispatcher.router.route(call.request)
+        call.answer.service, call.answer.operation = call.found.service.name, call.found.operation.name
+        handler = self._dispatcher.handler(call.found)
+        if handler is not None and handler.admit is not None:
+            await self._do(call.answer.operation, self._begin, call)
+            received = await self._take(call, receive)
+            output = await self._do(call.answer.operation + " ", self._act, call, received)
+        else:
+            body = await _document(receive, call.request)
+            output = await self._do(call.answer.operation, self._whole, call, body)
+        self._respond(call, await self.done(call, output))
+
+    async def done(self, call: Begun, output: Any) -> Any:
+        """The output of an operation that is not done when its function returns."""
+        if isinstance(output, Outside):
+            prepared, problem, _ = await self._bodies.run(_told, output.work)
+            if problem is not None:
+                raise problem
+            output = await self._do(call.answer.operation + " ", self._go_on, call, prepared)
+        if isinstance(output, Later):
+            output, problem = await self._workers.later(output.start)
+            if problem is not None:
+                raise problem
+        return output
 
     async def _do(self, kind: str, function: Callable[..., Any], *arguments: Any) -> Any:
         """In this thread, if that is known to be quick; else in a worker's."""
@@ -265,7 +301,7 @@ class Streams:
 
     # ------------------------------------------------------------------------------------------------------------ bodies
 
-    async def _take(self, call: Begun, receive: Receive) -> receiving.Received:
+    async def _take(self, call: Begun, receive: Incoming) -> receiving.Received:
         intake, decoder = call.intake, call.decoder
         assert intake is not None
         if intake.small and decoder is None:
