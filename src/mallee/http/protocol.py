@@ -17,11 +17,13 @@ from dataclasses import dataclass
 from email.utils import formatdate
 from typing import Any
 
+import httptools
 from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from mallee.fabric.origin import Origin
+from mallee.http.blocks import Blocks
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +213,18 @@ class Connection(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         if self._refusal is not None:
             return
-        self._body_bytes += len(body)
-        self._until = self._body_began + self.limits.body_seconds + self._body_bytes / self.limits.body_rate
+        self.took(len(body))
         super().on_body(body)
+
+    def took(self, count: int) -> None:
+        """So many further bytes of the body have come."""
+        self._body_bytes += count
+        self._until = self._body_began + self.limits.body_seconds + self._body_bytes / self.limits.body_rate
+
+    def body_read(self) -> None:
+        """The body was read past the parser, which begins anew."""
+        self.parser = httptools.HttpRequestParser(self)
+        self.on_message_complete()
 
     def on_message_complete(self) -> None:
         if self._refusal is not None:
@@ -244,6 +255,18 @@ class Exchange(RequestResponseCycle):
     of the body: one system call instead of two for all that is not streamed."""
 
     _head: bytes = b""
+
+    def blocks(self, length: int, size: int) -> Blocks | None:
+        """The body in blocks; None if it can't be read so."""
+        connection = self.on_response.__self__  # type: ignore[attr-defined]
+        if not self.more_body or self.disconnected or self.transport.get_extra_info("sslcontext") is not None:
+            return None
+        if self.waiting_for_100_continue:
+            self.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            self.waiting_for_100_continue = False
+        first = bytes(self.body)
+        self.body = bytearray()
+        return Blocks(connection, first, length, size)
 
     async def send(self, message: Any) -> None:
         if self.flow.write_paused and not self.disconnected:

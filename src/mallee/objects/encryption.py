@@ -52,7 +52,7 @@ class Sealing:
         self._head = crypt.new_prefix()
         self._sealer = crypt.Sealer(key, self._head)
 
-    def update(self, data: bytes) -> bytes:
+    def update(self, data: bytes | bytearray | memoryview) -> bytes:
         head, self._head = self._head, b""
         return head + self._sealer.update(data)
 

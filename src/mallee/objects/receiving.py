@@ -26,6 +26,7 @@ from mallee.wire.errors import AwsError
 log = logging.getLogger("mallee.objects")
 
 Piece = tuple[str, int]
+Block = bytes | bytearray | memoryview
 BLOCK: Final = 1024 * 1024
 MOST: Final = 5 * 1024**3
 """Bytes of one PUT or one part. https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html"""
@@ -46,7 +47,7 @@ class Claims:
 class Encryption(Protocol):
     """How stored bytes are made of plain ones: ``objects.encryption.Sealing``."""
 
-    def update(self, data: bytes, /) -> bytes: ...
+    def update(self, data: Block, /) -> bytes: ...
 
     def finish(self) -> bytes: ...
 
@@ -106,7 +107,7 @@ class Intake:
         if sha256 is not None:
             self._sha = self._sum if claims.algorithm == "SHA256" else hashlib.sha256()
 
-    def jobs(self, block: bytes) -> list[Callable[[], None]]:
+    def jobs(self, block: Block) -> list[Callable[[], None]]:
         """What is to be done with the next block of the body."""
         self._size += len(block)
         if self._size > self._most:
@@ -114,18 +115,16 @@ class Intake:
         if self.claims.length is not None and self._size > self.claims.length:
             raise incomplete()
         if self.small:
-            self._parts.append(block)
+            self._parts.append(bytes(block))
             return []
-        jobs: list[Callable[[], None]] = [lambda: self._md5.update(block), lambda: self._store(block)]
-        if self._sha is not None and self._sha is not self._sum:
-            jobs.append(lambda: self._sha.update(block))
-        if self._sum is not self._md5 and not checksums.is_crc(self.claims.algorithm):
-            jobs.append(lambda: self._sum.update(block))
-        return jobs
+        return [lambda: self._md5.update(block), lambda: self._store(block)]
 
-    def _store(self, block: bytes) -> None:
-        if checksums.is_crc(self.claims.algorithm):
+    def _store(self, block: Block) -> None:
+        """All but the MD5, which takes as long as the rest together."""
+        if self._sum is not self._md5:
             self._sum.update(block)
+        if self._sha is not None and self._sha is not self._sum:
+            self._sha.update(block)
         if self._writer is None:
             self._writer = self._engine.writer(self.claims.length)
         self._writer.write(self._encryption.update(block) if self._encryption is not None else block)
@@ -283,7 +282,8 @@ def _md5(text: bytes) -> bytes:
     except (binascii.Error, ValueError):
         digest = b""
     if len(digest) != 16:
-        raise AwsError("InvalidDigest", "The Content-MD5 you specified was invalid", status=400, **{"Content-MD5": text.decode("latin-1")})
+        fields: dict[str, Any] = {"Content-MD5": text.decode("latin-1")}
+        raise AwsError("InvalidDigest", "The Content-MD5 you specified was invalid", status=400, **fields)
     return digest
 
 
