@@ -57,8 +57,8 @@ class RadosEngine:
         self._grace = grace
         self._linger = linger
         self._births = Births(self._link, clock, lease)
-        self._packer = Packer(self._link, self._births, pack)
-        self._compacted = Packer(self._link, self._births, pack)
+        self._packer = Packer(self._link, self._births, clock, pack)
+        self._compacted = Packer(self._link, self._births, clock, pack)
         self._process = layout.new_block()
         self._lock = threading.Lock()
         self._opened: dict[StripedContent, float] = {}
@@ -135,7 +135,13 @@ class RadosEngine:
             pool, turn = mine
             return scrubbing.scrub(pool, is_live, budget, turn.go_on)
 
+    @property
+    def closed(self) -> bool:
+        return self._ending.is_set()
+
     def close(self) -> None:
+        if self.closed:
+            return
         self._ending.set()
         if self._keeper is not None:
             self._keeper.join()

@@ -435,25 +435,24 @@ class Pool:
     def names(self, part: int, parts: int) -> Iterable[str]:
         """The names of the objects in one of so many even parts of the pool."""
         lib, io = self.lib, self.io
-        begin, end = c_void_p(lib.rados_object_list_begin(io)), c_void_p(lib.rados_object_list_end(io))
-        cursor, finish = (c_void_p(lib.rados_object_list_begin(io)) for _ in range(2))  # assigned to by the next call
+        end = c_void_p(lib.rados_object_list_end(io))
+        begin, cursor, finish, following = (
+            c_void_p(lib.rados_object_list_begin(io)) for _ in range(4)
+        )  # all are assigned to in place
         lib.rados_object_list_slice(io, begin, end, part, parts, byref(cursor), byref(finish))
-        held = [begin, end, finish]
+        count = 512
+        items = (_Item * count)()
         try:
-            count = 512
-            items = (_Item * count)()
             while not lib.rados_object_list_is_end(io, cursor) and lib.rados_object_list_cursor_cmp(io, cursor, finish) < 0:
-                following = c_void_p()
                 found = _checked(
                     lib.rados_object_list(io, cursor, finish, count, None, 0, byref(items), byref(following)), "listing the pool"
                 )
                 names = [ctypes.string_at(item.name, item.name_length) for item in items[:found] if not item.space_length]
                 lib.rados_object_list_free(found, byref(items))
-                lib.rados_object_list_cursor_free(io, cursor)
-                cursor = following
+                cursor, following = following, cursor
                 yield from (name.decode("utf-8", "replace") for name in names)
         finally:
-            for each in (*held, cursor):
+            for each in (begin, end, cursor, finish, following):
                 lib.rados_object_list_cursor_free(io, each)
 
     def close(self) -> None:

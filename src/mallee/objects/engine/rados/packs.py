@@ -14,8 +14,7 @@ from __future__ import annotations
 import errno
 import os
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from mallee.objects.engine.base import ContentDamaged, ContentMissing, EngineError, Label, Span
@@ -46,9 +45,10 @@ class OpenPack:
 class Packer:
     """Appends, for one thread at a time; others wait."""
 
-    def __init__(self, link: Link, births: Births, size: int = PACK) -> None:
+    def __init__(self, link: Link, births: Births, clock: Callable[[], float], size: int = PACK) -> None:
         self._link = link
         self._births = births
+        self._clock = clock
         self._size = size
         self._lock = threading.Lock()
         self._pack: OpenPack | None = None
@@ -87,7 +87,7 @@ class Packer:
             self._seal()
             pack = None
         if pack is None:
-            pack = self._pack = OpenPack(self._births.take(), time.monotonic())
+            pack = self._pack = OpenPack(self._births.take(), self._clock())
         return pack
 
     def _write(
@@ -133,7 +133,7 @@ class Packer:
     def tidy(self, age: float = PACK_AGE) -> None:
         """Seals a pack that has been open for so long. Raises EngineError; the sweep seals it then."""
         with self._lock:
-            if self._pack is not None and time.monotonic() - self._pack.opened >= age:
+            if self._pack is not None and self._clock() - self._pack.opened >= age:
                 self._seal()
 
 
