@@ -141,7 +141,7 @@ def test_packs_roll(make: Make, tmp_path: Path) -> None:
     rows = Rows()
     for number in range(30):
         rows.append(engine, {f"{number}-{part}": 5000 for part in range(3)})
-    assert len([path for path in (tmp_path / "0" / "p").iterdir()]) >= 4
+    assert len(list((tmp_path / "0" / "p").iterdir())) >= 4
     rows.append(engine, {"larger than a pack": 120_000})
     rows.check(engine)
 

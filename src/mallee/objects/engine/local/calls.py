@@ -81,6 +81,11 @@ def lock(fd: int, *, wait: bool = False) -> bool:
     return True
 
 
+def unlock(fd: int) -> None:
+    """At once: whoever else still has the descriptor (an exception's traceback may) does not hold the file by it."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
 def start_writing(fd: int, offset: int, length: int) -> None:
     """Lets the kernel write these pages to the disk now, without waiting. A hint: what it cannot do, fsync will."""
     _libc.sync_file_range(fd, ctypes.c_int64(offset), ctypes.c_int64(length), _START_WRITING)
@@ -91,7 +96,7 @@ def start_writing(fd: int, offset: int, length: int) -> None:
 
 class Handle:
     """A descriptor that is closed when nobody holds it any more: whoever has the handle may use it, whatever caches and
-    compactions do meanwhile."""
+    compactions do meanwhile. Keep the handle, not its number: ``fsync(disk.open(…).fd)`` syncs what is closed already."""
 
     __slots__ = ("__weakref__", "fd", "used")
 

@@ -152,6 +152,9 @@ class Packs:
         left = [copy for copy in pack.copies if copy not in [one for one, _ in failed]]
         refusals = [refusal for (disk, _), error in failed if (refusal := disk.blame(error, format.BLOCK))]
         if left and not refusals and self.degraded:
+            for disk, file in pack.copies:
+                if (disk, file) not in left:
+                    calls.unlock(file.fd)
             pack.copies = left
             self.state.owe(path_of(pack.number))
             return True
@@ -168,12 +171,12 @@ class Packs:
     def _leave(self, pack: Growing, *, sealed: bool) -> None:
         """The mark at the end of a pack tells that nothing was torn off. It is not synced: without it the tail is only looked at longer."""
         self._growing = None
-        if not sealed:
-            return
         mark, _ = format.write_record(pack.number, pack.end, {}, b"", format.END)
         for disk, file in pack.copies:
             try:
-                calls.write_all(file.fd, mark, pack.end)
+                if sealed:
+                    calls.write_all(file.fd, mark, pack.end)
+                calls.unlock(file.fd)
             except OSError as error:
                 log.warning("The end of pack %016x on %s could not be marked: %s", pack.number, disk.path, error)
 
@@ -320,7 +323,8 @@ class Packs:
         length = 0
         for disk in self.disks.healthy():
             try:
-                length += calls.fstat(disk.open(dead_of(pack), os.O_RDONLY).fd).st_size
+                file = disk.open(dead_of(pack), os.O_RDONLY)
+                length += calls.fstat(file.fd).st_size
             except OSError:
                 continue
         return length

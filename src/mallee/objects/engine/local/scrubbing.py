@@ -323,12 +323,12 @@ class Scrub:
             if found.offset not in dead:
                 batch.append(found)
             if len(batch) == BATCH:
-                self._judge(pack, batch)
+                self._judge(pack, batch, step)
                 batch = []
                 if step:
                     self._sync(pack, synced)
                     self._reached("p", f"{pack:016x}", found.offset + found.head.step)
-        self._judge(pack, batch)
+        self._judge(pack, batch, step)
         self._sync(pack, synced)
         if self.compaction.room(pack).live <= format.PACK_HEAD:  # nothing but its end: nobody needs another copy of that
             return True
@@ -352,7 +352,7 @@ class Scrub:
         for reader in found.damaged:
             try:
                 file = reader.disk.open(path_of(pack), os.O_WRONLY)
-                calls.write_all(file.fd, found.data + format.padding(len(found.data)), found.offset)
+                calls.write_all(file.fd, found.data, found.offset)
             except OSError as error:
                 log.warning("Pack %016x on %s could not be mended at %d: %s", pack, reader.disk.path, found.offset, error)
                 return False
@@ -364,12 +364,13 @@ class Scrub:
     def _sync(self, pack: int, disks: set[Disk]) -> None:
         for disk in disks:
             try:
-                calls.fdatasync(disk.open(path_of(pack), os.O_RDWR).fd)
+                file = disk.open(path_of(pack), os.O_RDWR)
+                calls.fdatasync(file.fd)
             except OSError as error:
-                disk.fail(error)
+                disk.blame(error, 0)
         disks.clear()
 
-    def _judge(self, pack: int, batch: Sequence[Record]) -> None:
+    def _judge(self, pack: int, batch: Sequence[Record], step: bool) -> None:
         """Records that are not known to be dead: whom nobody refers to is noted as dead, and whoever is referred to must be whole."""
         if not batch:
             return
@@ -381,8 +382,8 @@ class Scrub:
         orphans = []
         for place, location, found, live in zip(places, locations, batch, answers, strict=True):
             if live:
-                self._found.contents += 1
-                if found.data is None:
+                self._found.contents += step
+                if step and found.data is None:
                     self._found.lose(location, found.label)
             elif old:
                 orphans.append(place)
