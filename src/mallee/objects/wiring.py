@@ -10,9 +10,14 @@ from mallee.objects.engine.base import Engine
 from mallee.objects.engine.local import LocalEngine
 from mallee.objects.index import tables
 from mallee.objects.index.index import Index
+from mallee.objects.pins import Pins
 from mallee.objects.store import Store
 from mallee.settings import Settings
 from mallee.store import Database
+
+
+GRACE = 60.0
+"""Seconds that other front ends have to finish reading what was removed."""
 
 
 def prepare(settings: Settings) -> bool:
@@ -29,7 +34,9 @@ def wire(settings: Settings, database: Database, vault: Vault, index_database: D
     be."""
     engine = make_engine(settings)
     own = index_database or Database(settings.objects_database_url, database.clock)
-    made = Store(settings, database, Index(own, engine), engine, vault)
+    pins = Pins()
+    grace = GRACE if settings.objects_engine != "local" else 0.0
+    made = Store(settings, database, Index(own, engine, pins, grace), engine, vault, pins)
     store.attach(made)
     return made
 

@@ -7,14 +7,15 @@ off: whoever calls :func:`reclaim` next goes on. Discarding twice does no harm.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
+from datetime import timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 
 from mallee.objects.engine.base import Engine
-from mallee.store import Database, Integer, Tx
+from mallee.store import Database, Integer, Timestamp, Tx
 
 from .tables import GARBAGE, RENAMED
 
@@ -26,7 +27,12 @@ CHUNK = 1000
 _INSERT = sa.insert(GARBAGE)
 _FORGET = sa.delete(GARBAGE).where(GARBAGE.c.id == bindparam("this", type_=Integer()))
 _FORGET_NAME = sa.delete(RENAMED).where(RENAMED.c.location == bindparam("this"))
-_OLDEST = select(GARBAGE.c.id, GARBAGE.c.location).order_by(GARBAGE.c.id).limit(CHUNK)
+_OLDEST = (
+    select(GARBAGE.c.id, GARBAGE.c.location)
+    .where(GARBAGE.c.id > bindparam("after", type_=Integer()), GARBAGE.c.since <= bindparam("before", type_=Timestamp()))
+    .order_by(GARBAGE.c.id)
+    .limit(CHUNK)
+)
 
 
 def let_go(tx: Tx, content: str | Iterable[tuple[str, int]]) -> None:
@@ -42,14 +48,20 @@ def _flush(tx: Tx, locations: list[Any]) -> None:
         tx.after_commit(wake)
 
 
-def reclaim(database: Database, engine: Engine) -> int:
-    """Discards all that is garbage now; how many contents. Raises EngineError when the engine is away: nothing is lost by that."""
-    total = 0
+def reclaim(database: Database, engine: Engine, pinned: Container[str] = (), grace: float = 0.0) -> int:
+    """Discards all that has been garbage for ``grace`` seconds, but what is ``pinned``, being read; how many contents. Raises EngineError when
+    the engine is away: nothing is lost by that."""
+    total = after = 0
+    before = database.clock.now() - timedelta(seconds=grace)
     while True:
         with database.reading() as tx:
-            found = tx.tuples(_OLDEST)
-        if not found:
+            rows = tx.tuples(_OLDEST, after=after, before=before)
+        if not rows:
             return total
+        after = rows[-1][0]
+        found = [row for row in rows if row[1] not in pinned]
+        if not found:
+            continue
         engine.discard([location for _, location in found])
         # a power cut that undoes this lets them be discarded once more
         with database.transaction(durable=False, serializable=False) as tx:

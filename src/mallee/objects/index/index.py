@@ -14,7 +14,7 @@ import logging
 import secrets
 import threading
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, TypeVar
 
@@ -56,9 +56,13 @@ class _Job:
 class Index:
     """Safe to share between threads. ``database`` and ``engine`` belong to whoever made it."""
 
-    def __init__(self, database: Database, engine: Engine) -> None:
+    def __init__(self, database: Database, engine: Engine, pinned: Container[str] = (), grace: float = 0.0) -> None:
+        """``pinned``: locations that are being read, and ``grace``: for how many seconds other processes may be reading what is
+        garbage; neither is discarded."""
         self.database = database
         self.engine = engine
+        self._pinned = pinned
+        self._grace = grace
         self._queue: deque[_Job] = deque()
         self._queued = threading.Condition(threading.Lock())
         self._closed = self._drained = False
@@ -107,7 +111,7 @@ class Index:
     def reclaim(self) -> int:
         """Discards what is garbage, also what a crash has left; how many contents. For upkeep: what this process makes is discarded
         without being asked."""
-        return garbage.reclaim(self.database, self.engine)
+        return garbage.reclaim(self.database, self.engine, self._pinned, self._grace)
 
     def is_live(self, contents: Sequence[tuple[str, Label]]) -> list[bool]:
         """For the engine's sweep and scrub."""
@@ -247,7 +251,7 @@ class Index:
                 waste = [self._waste.popleft() for _ in range(len(self._waste))]
                 if waste:
                     self.engine.discard(waste)
-                garbage.reclaim(self.database, self.engine)
+                self.reclaim()
             except (EngineError, StoreUnavailable) as error:
                 log.warning("garbage is left for later: %s", error)
             except Exception:
