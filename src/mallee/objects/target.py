@@ -57,4 +57,5 @@ class Target:
 
         with store.of(self._call).index.reading() as tx:
             found = uploads.get(tx, self.bucket.id, self.key.encode("utf-8", "surrogatepass"), upload_id)
-        return found is not None and bool(self._call.account_id) and found.owner == self._call.account_id
+        initiator = "" if found is None else found.initiator.partition(" ")[0]
+        return bool(initiator) and initiator == self._call.account_id
