@@ -25,5 +25,5 @@ class Pins:
                 if self._counts[location] <= 0:
                     del self._counts[location]
 
-    def __contains__(self, location: str) -> bool:
+    def __contains__(self, location: object) -> bool:
         return location in self._counts
