@@ -37,7 +37,7 @@ DOMAINS = ("mallee.identity", "mallee.objects", "mallee.ec2", "mallee.nodes", "m
 
 # one row per operation of each of these stands in docs/coverage.md
 COVERED = (
-    "ec2", "iam", "sts", "s3", "autoscaling", "cloudwatch", "elb", "elbv2", "sqs", "sns", "cloudformation", "route53", "logs",
+    "ec2", "iam", "sts", "s3", "s3control", "autoscaling", "cloudwatch", "elb", "elbv2", "sqs", "sns", "cloudformation", "route53", "logs",
     "kms", "ssm", "events", "ebs", "service-quotas", "mallee",
 )  # fmt: skip
 

@@ -20,7 +20,8 @@ the order of AWS's "How Amazon S3 authorizes a request":
 4. What belongs to another account than the bucket (objects of other writers, where ACLs are on) is let out by its own owner and its own
    ACL; the bucket's policy may deny it and not allow it. To remove it, and what is not in an ACL's power, stays the bucket's owner's.
 5. Block Public Access withholds what ACLs grant to everybody, and from all other accounts a bucket whose policy is public.
-6. Where the bucket's owner owns everything (BucketOwnerEnforced) ACLs count for nothing.
+6. Who comes by an access point must be let through by it, too (``points``).
+7. Where the bucket's owner owns everything (BucketOwnerEnforced) ACLs count for nothing.
 
 Most calls are of the account whose bucket it is, the bucket has no policy, and the caller may do it to everything: those are let through
 without a question. What only the object can tell (its tags, its owner, its ACL) is read from the index when a policy or step 4 asks.
@@ -28,17 +29,18 @@ without a question. What only the object can tell (its tags, its owner, its ACL)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
 from mallee.identity import authorize
-from mallee.identity.access import Access, Check, On, ResourceType
+from mallee.identity.access import Access, Check, On, ResourceType, Values
 from mallee.identity.call import Call
 from mallee.identity.records import accounts
 from mallee.identity.resources import passing
 from mallee.objects import acl as acls
-from mallee.objects import buckets, condition_keys, lookup, public_access
+from mallee.objects import buckets, condition_keys, lookup, points, public_access
 from mallee.objects.condition_keys import Keys
+from mallee.objects.points import AccessPoint
 from mallee.objects.records import ENFORCED, Bucket
 from mallee.objects.rules.copy_source import Source, source
 from mallee.objects.rules.refusals import denied
@@ -286,6 +288,7 @@ def _nobody_else(call: Call, found: Bucket, expected: str) -> bool:
     return (
         found.account_id == call.principal.account_id
         and found.policy is None
+        and found.access_point is None
         and not found.internal
         and (expected not in call.input or call.input[expected] == found.account_id)
     )
@@ -378,16 +381,35 @@ def _asked(
         elif foreign and public_access.RESTRICT in public_access.blocked(call.tx, found) and public_access.is_public_policy(policy):
             speaks, granted = False, None
             owner = found.account_id
+    keys: Mapping[str, Values | Callable[[], Values]] = Keys(call, condition_keys.of(action), found, target)
+    if found.access_point is not None:
+        keys = {**keys, **points.keys(call, found.access_point)}
+        _let_in(call, found.access_point, found, action, keys, target)
     return Check(
         action,
         resource,
-        Keys(call, condition_keys.of(action), found, target),
+        keys,
         policy=policy,
         owner="" if owner == caller.account_id else owner,
         granted=granted,
         speaks=speaks,
         canonical_id="" if policy is None else _canonical_id(call),
     )
+
+
+def _let_in(
+    call: Call, point: AccessPoint, found: Bucket, action: str, keys: Mapping[str, Values | Callable[[], Values]], target: Target | None
+) -> None:
+    """Raises unless the access point lets the request through: then it is the bucket's turn."""
+    if point.vpc_id is not None and call.source_vpc != point.vpc_id:
+        raise denied()
+    foreign, policy = call.account_id != point.account_id, point.policy
+    if foreign and policy is not None and public_access.RESTRICT in public_access.blocked(call.tx, found):
+        policy = None if public_access.is_public_policy(policy) else policy
+    resource = point.arn(call) if target is None else f"{point.arn(call)}/object/{target.key}"
+    owner = point.account_id if foreign else ""
+    canonical_id = "" if policy is None else _canonical_id(call)
+    authorize.check(call, Check(action, resource, keys, policy=policy, owner=owner, canonical_id=canonical_id))
 
 
 def _granted_by_bucket(call: Call, found: Bucket, permission: str) -> acls.Granted | None:

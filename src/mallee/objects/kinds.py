@@ -1,7 +1,7 @@
 """The kinds of configurations that buckets have, named as S3's sub-resources are but for one, and what the document of each is: the member of that
 name in the input of its Put operation.
 
-A bucket without a ``PUBLIC_ACCESS_BLOCK`` blocks nothing; without ``REQUEST_PAYMENT`` its owner pays; without ``ABAC`` its tags decide nothing.
+A bucket without a ``PUBLIC_ACCESS_BLOCK`` blocks nothing; without ``REQUEST_PAYMENT`` its owner pays.
 Versioning, ownership, ACL and policy are columns of the bucket itself.
 """
 
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import Final
 
-ABAC: Final = "abac"  # AbacStatus
 ACCELERATE: Final = "accelerate"  # AccelerateConfiguration
 CORS: Final = "cors"  # CORSConfiguration
 ENCRYPTION: Final = "encryption"  # ServerSideEncryptionConfiguration

@@ -7,11 +7,12 @@ that nothing is ever put into a bucket that is only remembered.
 
 from __future__ import annotations
 
+import dataclasses
 import threading
 import time
 
 from mallee.identity.call import Call
-from mallee.objects import records
+from mallee.objects import points, records
 from mallee.objects.records import Bucket
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
@@ -52,7 +53,22 @@ def forget_after(tx: Tx, name: str) -> None:
 
 
 def named(tx: Tx, name: str) -> Bucket | None:
-    """The bucket of that name, whosever it is. ``tx`` may be bound to any account. In a transaction that has changed something, as it is now."""
+    """The bucket of that name, whosever it is, or the one behind an access point that is named in its place. ``tx`` may be bound to any
+    account. In a transaction that has changed something, as it is now."""
+    found = _named(tx, name)
+    return resolve(tx, name) if found is None else found
+
+
+def resolve(tx: Tx, name: str) -> Bucket | None:
+    """The bucket behind an access point (``points.resolve``), as reached by it."""
+    point = points.resolve(tx, name)
+    found = None if point is None else _named(tx, point.bucket)
+    if point is None or found is None or found.id != point.bucket_id:
+        return None
+    return dataclasses.replace(found, access_point=point)
+
+
+def _named(tx: Tx, name: str) -> Bucket | None:
     remembered = memory(tx)
     entry = remembered.known.get(name)
     if entry is not None and entry[0] > time.monotonic() and not tx.changed:

@@ -79,11 +79,7 @@ def _meant(action: str) -> list[str]:
     if vendor.lower() not in ("s3", "*"):
         return []
     matches = patterns.glob(name.lower())
-    return [each for each in _actions() if matches(each.lower())]
-
-
-def _actions() -> tuple[str, ...]:
-    return (*reference.services()["s3"].actions, "GetBucketAbac", "PutBucketAbac")  # newer than our copy of the reference
+    return [each for each in reference.services()["s3"].actions if matches(each.lower())]
 
 
 def _in_its_words(told: str, document: Any) -> AwsError:

@@ -43,7 +43,8 @@ class _Remembered(dict[str, tuple[float, frozenset[str]]]):
 
 def blocked(tx: Tx, bucket: Bucket) -> frozenset[str]:
     """The settings that are on for a bucket."""
-    return _on(bucket.configuration(KIND)) | of_account(tx, bucket.account_id)
+    found = _on(bucket.configuration(KIND)) | of_account(tx, bucket.account_id)
+    return found if bucket.access_point is None else found | _on(bucket.access_point.blocks)
 
 
 def of_account(tx: Tx, account_id: str) -> frozenset[str]:

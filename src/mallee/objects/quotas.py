@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from mallee.identity.quotas import Quota, Rows
 from mallee.objects import records
+from mallee.objects.points import ACCESS_POINTS
 
 BUCKETS = Quota(
     "s3", "L-DC2B2D3D", "General purpose buckets", 10_000, Rows(records.BUCKETS, records.BUCKETS.c.internal.is_(False)),
@@ -11,4 +12,9 @@ BUCKETS = Quota(
     description="The number of Amazon S3 general purpose buckets that you can create in an account.",
 )  # fmt: skip
 
-QUOTAS = (BUCKETS,)
+POINTS = Quota(
+    "s3", "L-FAABEEBA", "Access Points", 10_000, Rows(ACCESS_POINTS),
+    description="The number of Amazon S3 Access Points that you can create per region in an account.",
+)  # fmt: skip
+
+QUOTAS = (BUCKETS, POINTS)

@@ -14,6 +14,7 @@ from typing import Any
 
 from sqlalchemy import Column, bindparam, func, select
 
+from mallee.objects.points import AccessPoint
 from mallee.store import Flag, Json, Text, Timestamp, Tx, ids, read, read_all, resource_table
 
 ENFORCED, PREFERRED, WRITER = "BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"
@@ -61,6 +62,7 @@ class Bucket:
     policy: str | None = None
     internal: bool = False
     configurations: Mapping[str, Mapping[str, Document]] = field(default_factory=dict)
+    access_point: AccessPoint | None = None  # by which it was named
 
     def configuration(self, kind: str) -> Document | None:
         """Of a kind that there is but one of."""

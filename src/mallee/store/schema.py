@@ -22,6 +22,7 @@ MODULES = (
     "mallee.durable.records",
     "mallee.identity.records",
     "mallee.objects.records",
+    "mallee.objects.points",
     "mallee.ec2.tags",
     "mallee.ec2.tokens",
     "mallee.nodes.records",

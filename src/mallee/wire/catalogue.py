@@ -59,6 +59,7 @@ ENTRIES = (
     Entry("iam", ("iam",), "2010-05-08", _QUERY, dialects.IAM),
     Entry("sts", ("sts",), "2011-06-15", _QUERY, dialects.QUERY),
     Entry("s3", ("s3", "s3express"), "2006-03-01", ("rest-xml",), dialects.S3, namespace=_S3),
+    Entry("s3control", ("s3", "s3-control"), "2018-08-20", ("rest-xml",), dialects.S3),
     Entry("autoscaling", ("autoscaling",), "2011-01-01", _QUERY, dialects.QUERY),
     Entry(
         "cloudwatch",

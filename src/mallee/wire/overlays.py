@@ -4,7 +4,8 @@ An overlay maps shape names to traits of the shape, and of its ``member``, ``key
 protocol of one service, or to all of them ("").
 
 SQS's model describes its JSON protocol only, and dropped the element names of the query protocol, which older clients
-still speak. S3's does not tell of all the canned ACLs that buckets take.
+still speak. S3's does not tell of all the canned ACLs that buckets take, and S3 Control's has a pattern of ARNs that no
+bucket's ARN meets.
 """
 
 from __future__ import annotations
@@ -57,4 +58,6 @@ _S3: Overlay = {
     }
 }  # fmt: skip
 
-OVERLAYS: dict[tuple[str, str], Overlay] = {("sqs", "query"): _SQS_QUERY, ("s3", ""): _S3}
+_S3_CONTROL: Overlay = {"S3ResourceArn": {"pattern": "arn:[^:]+:s3(express)?:.*"}}
+
+OVERLAYS: dict[tuple[str, str], Overlay] = {("sqs", "query"): _SQS_QUERY, ("s3", ""): _S3, ("s3control", ""): _S3_CONTROL}

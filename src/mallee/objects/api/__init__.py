@@ -5,12 +5,15 @@ from __future__ import annotations
 from types import ModuleType
 
 from mallee.objects.api import (
+    access_points,
     analytics,
     bucket_acl,
     bucket_lock,
     bucket_logging,
     bucket_tagging,
     buckets,
+    control_public_access,
+    control_tags,
     copying,
     cors,
     deleting,
@@ -46,4 +49,7 @@ _OBJECTS = (
     objects, listing, deleting, copying, multipart, object_acl, object_attributes, object_lock, object_tagging, renaming, restoring,
 )  # fmt: skip
 
-OPERATIONS: dict[str, tuple[ModuleType, ...]] = {"s3": (*_BUCKETS, *_OBJECTS)}
+OPERATIONS: dict[str, tuple[ModuleType, ...]] = {
+    "s3": (*_BUCKETS, *_OBJECTS),
+    "s3control": (control_public_access, access_points, control_tags),
+}

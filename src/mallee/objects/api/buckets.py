@@ -8,7 +8,7 @@ from typing import Any
 
 from mallee.identity import quotas
 from mallee.identity.call import Call, Outside, prepared_by
-from mallee.objects import access, acl, buckets, kinds, lookup, public_access, records, store
+from mallee.objects import access, acl, buckets, kinds, lookup, points, public_access, records, store
 from mallee.objects.index import buckets as index
 from mallee.objects.quotas import BUCKETS
 from mallee.objects.records import Bucket
@@ -74,6 +74,8 @@ def _grants(call: Call, ownership: str, blocks: bool) -> list[list[str]] | None:
     except AwsError as refusal:
         if refusal.code != "AccessControlListNotSupported":
             raise
+        if call.input.get("ACL") == "private":
+            return None  # refused of buckets that are there, and not of new ones
         told = "Bucket cannot have ACLs set with ObjectOwnership's BucketOwnerEnforced setting"
         raise AwsError("InvalidBucketAclWithObjectOwnership", told, status=400, BucketName=call.input["Bucket"]) from None
     if acl.is_public(grants) and (blocks or public_access.BLOCK_ACLS in public_access.of_account(call.tx, call.account_id)):
@@ -168,6 +170,9 @@ def _closed(call: Call) -> Outside:
     found = buckets.the_bucket(call)
     if found.internal:
         raise denied()
+    if points.has_any(call.tx, found):
+        told = "The bucket you tried to delete has access points attached. Delete your access points and try again."
+        raise AwsError("BucketHasAccessPointsAttached", told, status=400, BucketName=found.name)
     kept = store.of(call).index
     return Outside(lambda: found.id if kept.run(lambda tx: index.close(tx, found.id)) else None)
 
