@@ -18,7 +18,9 @@ from typing import Any, Protocol
 
 from mallee.http import errors
 from mallee.http.cors import Cors
+from mallee.http.blocks import Blocks
 from mallee.http.dispatch import Answer, Dispatcher, Source
+from mallee.http.protocol import Exchange
 from mallee.http.workers import Workers
 from mallee.identity.authenticate import Proof
 from mallee.identity.call import Call, Later, Outside
@@ -29,7 +31,7 @@ from mallee.objects import receiving
 from mallee.objects.engine.base import EngineError
 from mallee.registry import Handler
 from mallee.store import StoreUnavailable
-from mallee.wire import AwsError, Request, Route
+from mallee.wire import AwsError, Headers, Request, Route
 
 log = logging.getLogger("mallee.objects")
 
@@ -82,7 +84,7 @@ class Begun:
 
 
 class Incoming:
-    """A request's body on its way in. ``over``: all of it was taken, and who asked for more would wait for the client to go. ``cut``: the
+    """A request's body on its way in. ``over``: all of it was taken; who asks for more gets nothing. ``cut``: the
     rest of it cannot be taken any more, and the connection cannot go on."""
 
     __slots__ = ("_receive", "cut", "exchange", "over")
@@ -94,15 +96,16 @@ class Incoming:
         self.cut = False
 
     async def __call__(self) -> dict[str, Any]:
+        if self.over:  # the server's own would wait for the client to go
+            return {"type": "http.request", "body": b"", "more_body": False}
         message = await self._receive()
         self.over = not message.get("more_body", False)
         return message
 
 
-Perform = Callable[[Begun, Incoming], Awaitable[None]]
-
-
 class Streams:
+    begun: type[Begun] = Begun
+
     def __init__(self, dispatcher: Dispatcher, workers: Workers, bodies: Workers, at_once: bool) -> None:
         """``workers`` do calls, ``bodies`` blocks of bodies."""
         self._dispatcher = dispatcher
@@ -112,24 +115,21 @@ class Streams:
         self._usual: dict[str, float] = {}
         self._cors = Cors(dispatcher)
 
-    async def serve(
-        self, request: Request, request_id: str, source: Source, receive: Receive, send: Send, perform: Perform | None = None
-    ) -> Answer | None:
-        """Everything from a head to the end of the answer; None when the client went away before it could be answered. ``perform``: what
-        is done instead of the operation that the request names."""
+    async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
+        """Everything from a head to the end of the answer; None when the client went away before it could be answered."""
         began = time.perf_counter()
-        call = Begun(request, request_id, source, Answer(0, [], b"", service="s3"))
+        call = self.begun(request, request_id, source, Answer(0, [], b"", service="s3"))
         incoming = Incoming(receive)
         try:
             try:
-                await (perform or self._perform)(call, incoming)
+                await self._perform(call, incoming)
             except Gone:
                 raise
             except Exception as problem:
                 if call.intake is not None:
                     call.intake.abort()
                 self._refuse(call, problem)
-                if not incoming.over and (incoming.cut or not await _drain(incoming, request)):
+                if not incoming.over and (incoming.cut or not await drain(incoming, request)):
                     call.answer.headers.append((b"connection", b"close"))
         except BaseException as problem:
             if call.intake is not None:
@@ -138,11 +138,15 @@ class Streams:
                 return None
             raise
         if request.header(b"origin") is not None:
-            told, _, _ = await self._workers.run(_told, self._cors.told, request)
+            told, _, _ = await self._workers.run(_told, self._let_in, request)
             call.answer.headers += told or ()
         call.answer.seconds = time.perf_counter() - began
         await self._send(call, send)
         return call.answer
+
+    def _let_in(self, request: Request) -> Headers:
+        """What the answer says to the origin that the request names."""
+        return self._cors.told(request)
 
     async def _perform(self, call: Begun, receive: Incoming) -> None:
         call.found = self._dispatcher.router.route(call.request)
@@ -261,7 +265,8 @@ class Streams:
             given = receiving.declared(request.header, [name for name, _ in request.headers], len(body))
             if handler.operation in NEEDS_DIGEST and given.md5 is None and not given.algorithms:
                 raise AwsError("InvalidRequest", "Missing required header for this request: Content-MD5", status=400)
-            receiving.check(given, body)
+            if handler.operation != "CompleteMultipartUpload":  # whose checksum is that of the object
+                receiving.check(given, body)
         request.body = body
         call.parsed = found.parse(request)
         prepare = handler.prepare
@@ -308,6 +313,13 @@ class Streams:
             body = await _all(receive)
             intake.jobs(body)
             return intake.finish()
+        blocks = None
+        if decoder is None and intake.claims.length is not None:
+            if isinstance(receive.exchange, Exchange):
+                blocks = receive.exchange.blocks(intake.claims.length, receiving.BLOCK)
+        if blocks is not None:
+            receive.cut = True
+            return await self._take_blocks(intake, blocks, receive)
         pending: list[Any] = []
         block = bytearray()
         more = True
@@ -338,6 +350,27 @@ class Streams:
         trailers = decoder.trailers if decoder is not None else None
         if intake.small:
             return intake.finish(trailers)
+        return await self._finished(intake, trailers)
+
+    async def _take_blocks(self, intake: receiving.Intake, blocks: Blocks, incoming: Incoming) -> receiving.Received:
+        pending: list[Any] = []
+        try:
+            async for block in blocks:
+                await _ended(pending)
+                pending = [self._bodies.run(_told, job) for job in intake.jobs(block)]
+            if blocks.lost:
+                raise Gone
+            incoming.over = True
+            await _ended(pending)
+        except BaseException:
+            blocks.abandon()
+            for each in pending:
+                await each
+            raise
+        return await self._finished(intake, None)
+
+    async def _finished(self, intake: receiving.Intake, trailers: Any) -> receiving.Received:
+        received: receiving.Received
         received, problem, _ = await self._bodies.run(_told, intake.finish, trailers)
         if problem is not None:
             raise problem
@@ -428,7 +461,7 @@ async def _all(receive: Receive) -> bytes:
 
 
 async def _document(receive: Receive, request: Request) -> bytes:
-    length = _length(request)
+    length = content_length(request)
     if length is not None and length > DOCUMENT:
         raise receiving.too_large(length, DOCUMENT)
     parts: list[bytes] = []
@@ -446,9 +479,9 @@ async def _document(receive: Receive, request: Request) -> bytes:
             return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
-async def _drain(receive: Receive, request: Request) -> bool:
+async def drain(receive: Receive, request: Request) -> bool:
     """Whether all of a refused body could be read, so that the connection can go on."""
-    length = _length(request)
+    length = content_length(request)
     if request.header(b"expect") is not None or (length or 0) > DRAINED:
         return length == 0
     left = DRAINED
@@ -462,14 +495,14 @@ async def _drain(receive: Receive, request: Request) -> bool:
     return False
 
 
-def _length(request: Request) -> int | None:
+def content_length(request: Request) -> int | None:
     text = request.header(b"content-length")
-    return int(text) if text is not None and text.isdigit() else None
+    return int(text) if text is not None and text.isdigit() and len(text) < 20 else None
 
 
 def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Decoder | None]:
     """How long the body is, and what takes it out of its chunks."""
-    length = _length(request)
+    length = content_length(request)
     payload = request.header(b"x-amz-content-sha256") or b""
     form = payload.decode("latin-1")
     if form not in FORMS:

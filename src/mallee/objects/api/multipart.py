@@ -153,7 +153,9 @@ def complete_multipart_upload(call: Call) -> Later:
 
 def _answered(call: Call, bucket: Bucket, result: dict[str, Any], location: str) -> dict[str, Any]:
     told = {"Location": location, "Bucket": bucket.name, "Key": call.input["Key"], "ETag": f'"{result["etag"]}"'}
-    told |= attributes.checksum_members(result["checksum"]) | encryption.described(result["sse"])
+    told |= attributes.checksum_members(result["checksum"])
+    sealed = encryption.described(result["sse"])
+    told |= {name: value for name, value in sealed.items() if not name.startswith("SSECustomer")}  # as the model has it
     return told | ({"VersionId": result["version"]} if result["version"] else {})
 
 
