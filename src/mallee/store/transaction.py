@@ -124,6 +124,7 @@ class Work:
         "over",
         "session",
         "topics",
+        "touched",
         "writable",
     )
 
@@ -142,6 +143,7 @@ class Work:
         self.gathered: list[tuple[Callable[[Tx, list[Any]], None], Any]] = []
         self.failed: BaseException | None = None
         self.over = False
+        self.touched = 0
         self.depth = 0
 
 
@@ -188,6 +190,16 @@ class Tx:
     def changed(self) -> bool:
         """Whether the transaction has changed journaled tables, so that what it reads may never be true."""
         return bool(self._work.entries)
+
+    @property
+    def touched(self) -> int:
+        """How many statements have written so far: what raises without a new one has nothing that must be undone."""
+        return self._work.touched
+
+    @property
+    def failed(self) -> BaseException | None:
+        """Why the transaction cannot be committed any more: a statement failed, and no savepoint was around it."""
+        return self._work.failed
 
     @property
     def memory(self) -> dict[Any, Any]:
@@ -347,7 +359,9 @@ class Tx:
     def gather(self, flush: Callable[[Tx, list[Any]], None], item: Any) -> None:
         """Before the commit, calls ``flush(tx, items)`` once with all items that were gathered for it: for what many changes of
         one transaction write in one go. What was gathered in a savepoint that was undone is left out."""
-        self._must_write().gathered.append((flush, item))
+        work = self._must_write()
+        work.gathered.append((flush, item))
+        work.touched += 1
 
     def lock_table(self, table: sa.Table, *, alone: bool) -> None:
         """As the first statement of a transaction: waits for whoever holds ``table`` ``alone``, or for all others who lock it so. What
@@ -361,11 +375,14 @@ class Tx:
 
     def nudge(self, topic: str) -> None:
         """After the commit, wakes those who wait for ``topic``, here and in other processes."""
-        self._must_write().topics.add(topic)
+        work = self._must_write()
+        work.topics.add(topic)
+        work.touched += 1
 
     def after_commit(self, function: Callable[[], None]) -> None:
         """After the commit, calls ``function`` in this thread. For what may be lost: a crash in between loses it."""
         self._work.after.append(function)
+        self._work.touched += 1
 
     # inside
 
@@ -376,7 +393,7 @@ class Tx:
 
     def _execute(self, statement: Any, params: dict[str, Any]) -> sa.CursorResult[Any]:
         if statement.is_dml:
-            self._must_write()
+            self._must_write().touched += 1
         if self._scope:
             params |= self._scope
         return self._run(statement, params)
@@ -419,6 +436,7 @@ class Tx:
         work, scope = self._work, self._scope
         if work.over:
             raise Misuse("the transaction is over")
+        work.touched += 1
         try:
             if scope and not statement.is_insert:
                 rows = [row | scope for row in rows]

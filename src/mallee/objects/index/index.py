@@ -2,10 +2,11 @@
 
 A change is a *work*, a function of a transaction, with the small contents that it is about. One thread, the committer, takes all works that
 have queued up while the last batch was being synced, has the engine append their contents (one sync), runs them one after the other in one
-transaction, each in a savepoint of its own, and commits (one sync). So the rate of commits is not that of the disk's syncs.
+transaction, and commits (one sync). So the rate of commits is not that of the disk's syncs.
 
-A work that raises undoes itself alone. Nothing here is remembered in memory only: a work whose answer was not given has either happened, or not at
-all; contents that were appended for nothing are swept by the engine; garbage stands in its table until it is discarded.
+A work that raises undoes itself alone, by savepoints where it had written. Nothing here is remembered in memory only: a work whose answer was
+not given has either happened, or not at all; contents that were appended for nothing are swept by the engine; garbage stands in its table
+until it is discarded.
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ import secrets
 import threading
 from collections import deque
 from collections.abc import Callable, Container, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, TypeVar
 
 from mallee.objects.engine.base import Engine, EngineError, Label
-from mallee.store import Conflict, Database, StoreUnavailable, Tx
+from mallee.store import Conflict, Database, Misuse, StoreUnavailable, Tx
 
 from . import garbage, liveness, usage
 from .tables import CURRENT
@@ -38,6 +39,10 @@ TOGETHER = 2
 
 class Closed(Exception):
     """The index is shut: the process is ending."""
+
+
+class _Undo(Exception):
+    """A work raised after it had written: all is done again, each work by itself."""
 
 
 class _Job:
@@ -201,8 +206,11 @@ class Index:
                 return
             except Conflict:
                 continue
+            except StoreUnavailable as error:
+                self._fail(jobs, error)
+                return
             except Exception as error:
-                if len(jobs) == 1 or isinstance(error, StoreUnavailable):
+                if len(jobs) == 1:
                     self._fail(jobs, error)
                     return
                 log.warning("a batch failed, its works are done one by one", exc_info=True)
@@ -213,32 +221,41 @@ class Index:
             except Exception as error:
                 self._fail([job], error)
 
-    def _fail(self, jobs: list[_Job], error: BaseException) -> None:
+    @staticmethod
+    def _fail(jobs: list[_Job], error: BaseException) -> None:
         """What was appended for them is left to the engine's sweep: a commit that failed may have happened."""
         for job in jobs:
             job.result, job.error = None, error
 
     def _together(self, jobs: list[_Job], alone: bool) -> None:
         """One transaction. Raises what concerns all of it."""
-        with self.database.transaction() as tx:
-            tx.lock_table(CURRENT, alone=alone)
-            for job in jobs:
-                self._do(tx, job, len(jobs) == 1)
+        try:
+            self._attempt(jobs, alone, apart=False)
+        except _Undo:
+            self._attempt(jobs, alone, apart=True)
         for job in jobs:
             if job.error is not None and job.locations:
                 self._waste.extend(job.locations)
                 self._garbage.set()
 
-    @staticmethod
-    def _do(tx: Tx, job: _Job, only: bool) -> None:
-        job.result = job.error = None
-        try:
-            with tx.savepoint():
-                job.result = job.work(tx) if job.locations is None else job.work(tx, job.locations)
-        except (Conflict, StoreUnavailable):
-            raise
-        except Exception as error:
-            job.error = error
+    def _attempt(self, jobs: list[_Job], alone: bool, apart: bool) -> None:
+        """Most works that raise do so before they have written anything, so savepoints come only when one has not: ``apart``."""
+        with self.database.transaction() as tx:
+            tx.lock_table(CURRENT, alone=alone)
+            for job in jobs:
+                touched = tx.touched
+                job.result = job.error = None
+                try:
+                    with tx.savepoint() if apart else nullcontext():
+                        job.result = job.work(tx) if job.locations is None else job.work(tx, job.locations)
+                        if tx.failed is not None:
+                            raise Misuse("a statement failed, and the work went on: what may fail belongs into a savepoint")
+                except (Conflict, StoreUnavailable):
+                    raise
+                except Exception as error:
+                    job.result, job.error = None, error
+                    if not apart and (tx.touched != touched or tx.failed is not None):
+                        raise _Undo from None
 
     # the reclaimer
 

@@ -12,7 +12,7 @@ nothing that has an id is lost by a put or delete that names none.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select, type_coerce
@@ -21,9 +21,8 @@ from mallee.store import Bytes, Flag, Integer, Text, Timestamp, Tx
 from mallee.store.types import from_micros, to_micros
 
 from . import garbage, usage
-from .buckets import require_open
-from .rows import ENABLED, NEVER, NULL, New, Piece, Version, new_version_id
-from .tables import CURRENT, NONCURRENT
+from .rows import ENABLED, NEVER, NULL, BucketClosed, New, Piece, Version, new_version_id
+from .tables import CLOSED, CURRENT, NONCURRENT
 
 _MADE = "mallee.objects.index.made"
 _BUCKET, _KEY = bindparam("bucket_id", type_=Text()), bindparam("key", type_=Bytes())
@@ -45,10 +44,22 @@ _SINCE = type_coerce(NONCURRENT.c.since, Integer()).label("since")
 _FLAG = sa.cast(NONCURRENT.c.deleted, sa.Integer).label("deleted")
 
 _CURRENT = select(CURRENT.c.made, *raw(CURRENT, *REST)).where(*_AT)
-_HEAD = select(*raw(CURRENT, "made", "version_id", "size", "content")).where(*_AT)
 OLDER = select(NONCURRENT.c.rank, *raw(NONCURRENT, *REST), _FLAG, _SINCE)
 _MARKER = OLDER.where(*_BEFORE, NONCURRENT.c.since.is_(None)).order_by(NONCURRENT.c.rank).limit(1)
 _BY_ID = OLDER.where(*_BEFORE, NONCURRENT.c.version_id == _VERSION_ID)
+_NEWEST_RANK = select(sa.func.min(NONCURRENT.c.rank)).where(*_BEFORE).scalar_subquery()
+_STANDING = select(
+    select(CLOSED.c.bucket_id).where(CLOSED.c.bucket_id == _BUCKET).scalar_subquery().label("closed"),
+    *[column.label(f"latest_{column.name}") for column in raw(CURRENT, "made", "version_id", "size", "content")],
+    NONCURRENT.c.rank,
+    NONCURRENT.c.version_id,
+).select_from(
+    select(sa.literal(1, Integer()).label("one"))
+    .subquery()
+    .outerjoin(CURRENT, sa.and_(*_AT))
+    .outerjoin(NONCURRENT, sa.and_(CURRENT.c.made.is_(None), *_BEFORE, NONCURRENT.c.rank == _NEWEST_RANK))
+)
+"""Whether the bucket is closed, what the latest version of a key is, or which delete marker stands there, in one look."""
 _NEWEST = (
     select(NONCURRENT.c.rank, NONCURRENT.c.version_id, _FLAG, NONCURRENT.c.size)
     .where(*_BEFORE)
@@ -129,15 +140,16 @@ def from_older(bucket_id: str, key: bytes, row: Any) -> Version:
 def put(tx: Tx, versioning: str, new: New) -> Version:
     """Makes ``new`` the latest version of its key. Contents that nothing refers to any more become garbage. Raises BucketClosed."""
     bucket_id, key = new.bucket_id, new.key
-    require_open(tx, bucket_id)
-    found = tx.tuples(_HEAD, bucket_id=bucket_id, key=key)
-    latest = found[0] if found else None
+    standing = _stand(tx, bucket_id, key)
+    if standing.closed:
+        raise BucketClosed(bucket_id)
+    latest = standing.latest
     version_id = (new.version_id or new_version_id()) if versioning == ENABLED else NULL
     if versioning == ENABLED and new.version_id is not None:
         again = version(tx, bucket_id, key, version_id)
         if again is not None:
             return _replace(tx, again, new)
-    replaced = _displace(tx, bucket_id, key, latest, version_id)
+    replaced = _displace(tx, bucket_id, key, standing, version_id)
     made = _moment(tx, replaced.newest)
     modified = new.modified or tx.now
     values = {
@@ -174,6 +186,22 @@ def put(tx: Tx, versioning: str, new: New) -> Version:
     )
 
 
+class _Standing(NamedTuple):
+    """How a key stands before a change."""
+
+    closed: bool
+    latest: tuple[int, str, int, str] | None
+    """``made``, id, size and content of the latest version, unless that is a delete marker."""
+    marker: tuple[int, str] | None
+    """``rank`` and id of the delete marker that is the latest."""
+
+
+def _stand(tx: Tx, bucket_id: str, key: bytes) -> _Standing:
+    closed, made, version_id, size, content, rank, marker_id = tx.tuples(_STANDING, bucket_id=bucket_id, key=key)[0]
+    latest = None if made is None else (made, version_id, size, content)
+    return _Standing(closed is not None, latest, None if rank is None else (rank, marker_id))
+
+
 class _Displaced:
     """What a new version has done to those before it: the newest of all, and the change of what is noncurrent."""
 
@@ -185,11 +213,11 @@ class _Displaced:
         self.noncurrent_bytes = noncurrent_bytes
 
 
-def _displace(tx: Tx, bucket_id: str, key: bytes, latest: Any, version_id: str) -> _Displaced:
+def _displace(tx: Tx, bucket_id: str, key: bytes, standing: _Standing, version_id: str) -> _Displaced:
     """Makes room for a new latest version of this id. The row of the latest stays where it is, to be written over or removed: here its
     content is let go of, or copied to the older ones."""
-    if latest is not None:
-        made, latest_id, size, content = latest
+    if standing.latest is not None:
+        made, latest_id, size, content = standing.latest
         if latest_id == NULL == version_id:
             garbage.let_go(tx, content)
             return _Displaced(made)
@@ -199,10 +227,9 @@ def _displace(tx: Tx, bucket_id: str, key: bytes, latest: Any, version_id: str) 
         here = {"of_bucket": bucket_id, "of_key": key}
         tx.execute_each(_DEMOTE, [{**here, "new_since": tx.now, "new_deleted": False}])
         return done
-    newest = tx.tuples(_NEWEST, bucket_id=bucket_id, key=key)
-    if not newest:
+    if standing.marker is None:
         return _Displaced(0)
-    rank, marker_id, _, _ = newest[0]
+    rank, marker_id = standing.marker
     done = _Displaced(-rank)
     if version_id == NULL:
         _drop_null(tx, bucket_id, key, done)
@@ -243,21 +270,22 @@ def delete(
 ) -> Version | None:
     """A delete that names no version: the delete marker that it made, or None where versioning was never enabled and the null version
     is gone. ``version_id``, ``modified``: a replica's. Raises BucketClosed where it would make a marker."""
-    found = tx.tuples(_HEAD, bucket_id=bucket_id, key=key)
-    latest = found[0] if found else None
+    standing = _stand(tx, bucket_id, key)
+    latest = standing.latest
     if versioning == NEVER:
         if latest is None:
             return None  # nothing to hide: a marker that is the latest stays
         if latest[1] == NULL:
             _remove_latest(tx, bucket_id, key, latest)
             return None
-    require_open(tx, bucket_id)
+    if standing.closed:
+        raise BucketClosed(bucket_id)
     marker_id = (version_id or new_version_id()) if versioning == ENABLED else NULL
     if version_id is not None and versioning == ENABLED:
         again = version(tx, bucket_id, key, version_id)
         if again is not None:
             return again
-    displaced = _displace(tx, bucket_id, key, latest, marker_id)
+    displaced = _displace(tx, bucket_id, key, standing, marker_id)
     if latest is not None:
         tx.execute_each(_REMOVE, [{"of_bucket": bucket_id, "of_key": key}])
         usage.add(tx, bucket_id, -1, -latest[2])
