@@ -22,10 +22,10 @@ from typing import Any
 
 from mallee.http import errors
 from mallee.http.dispatch import Answer, Dispatcher, Source
+from mallee.http.doors import Doors
 from mallee.http.log import LineLog, stamp
 from mallee.http.metrics import Metrics
 from mallee.http.protocol import VPC
-from mallee.http.streams import Streams
 from mallee.http.workers import Workers
 from mallee.wire import Request
 
@@ -64,7 +64,7 @@ class Api:
         self._lines = lines
         self._workers = Workers(threads, "api")
         self._bodies = Workers(BODY_THREADS, "bodies")
-        self._streams = Streams(dispatcher, self._workers, self._bodies, at_once)
+        self._doors = Doors(dispatcher, self._workers, self._bodies, at_once)
         self._flush_due = False
         self._at_once = at_once
         self._usual: dict[bytes, float] = {}  # seconds that reads of a kind take; only what worked once is in it
@@ -118,7 +118,7 @@ class Api:
     async def _stream(self, scope: Scope, request: Request, request_id: str, receive: Receive, send: Send, began: float) -> None:
         client = scope.get("client")
         source = Source(client[0] if client else "", scope.get("scheme") == "https", scope.get(VPC, ""))
-        answer = await self._streams.serve(request, request_id, source, receive, send)
+        answer = await self._doors.serve(request, request_id, source, receive, send)
         if answer is not None:
             self._account(request, answer, request_id, client, time.perf_counter() - began)
 

@@ -8,9 +8,10 @@ error, logged with the request's id and counted. The text of an exception never 
 
 from __future__ import annotations
 
+import datetime
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -156,6 +157,14 @@ class Dispatcher:
         """Who asks, before the body has come."""
         service = found.service
         return self._authenticator.proof(request, service.name, service.entry.scopes, found.protocol.name)
+
+    def form_proof(self, fields: Mapping[str, str]) -> Proof:
+        """Whose form a browser sent."""
+        return self._authenticator.verify_post(fields)
+
+    def now(self) -> datetime.datetime:
+        """The time that signatures and their policies are compared with."""
+        return self._authenticator.now()
 
     def check_body(self, proof: Proof, body: bytes) -> None:
         check_body(proof, body)

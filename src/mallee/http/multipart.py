@@ -25,6 +25,10 @@ class Malformed(Exception):
     """It is no form."""
 
 
+class NoFile(Malformed):
+    """It is whole, and has no file."""
+
+
 class TooLong(Exception):
     """What stands before the file is longer than it may be."""
 
@@ -115,7 +119,7 @@ class Form:
         buffer = self._buffer
         begin = at + len(self._delimiter)
         if buffer.startswith(b"--", begin):
-            raise Malformed  # it ends before any file came
+            raise NoFile
         end = buffer.find(b"\r\n", begin)
         if end < 0:
             if len(buffer) - begin > 64:

@@ -17,8 +17,8 @@ from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Protocol
 
 from mallee.http import errors
-from mallee.http.cors import Cors
 from mallee.http.blocks import Blocks
+from mallee.http.cors import Cors
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.protocol import Exchange
 from mallee.http.workers import Workers
@@ -314,9 +314,8 @@ class Streams:
             intake.jobs(body)
             return intake.finish()
         blocks = None
-        if decoder is None and intake.claims.length is not None:
-            if isinstance(receive.exchange, Exchange):
-                blocks = receive.exchange.blocks(intake.claims.length, receiving.BLOCK)
+        if decoder is None and intake.claims.length is not None and isinstance(receive.exchange, Exchange):
+            blocks = receive.exchange.blocks(intake.claims.length, receiving.BLOCK)
         if blocks is not None:
             receive.cut = True
             return await self._take_blocks(intake, blocks, receive)

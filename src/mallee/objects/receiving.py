@@ -245,6 +245,7 @@ class Declared:
     algorithms: Mapping[str, bytes | None] = field(default_factory=dict)
     wanted: str | None = None  # x-amz-sdk-checksum-algorithm
     sha256: str | None = None  # what the signature says of the body, in hexadecimal
+    computed: str | None = None  # the algorithm of a checksum that the client leaves to us
 
 
 def declared(header: Header, names: Iterable[bytes], length: int | None, sha256: str | None = None) -> Declared:
@@ -291,7 +292,7 @@ def claims(given: Declared, default: str = checksums.DEFAULT) -> Claims:
     """The claims of a body that becomes an object or a part. ``default``: the algorithm if the request has none."""
     for algorithm, value in given.algorithms.items():
         return Claims(given.length, given.md5, algorithm, value, value is None)
-    return Claims(given.length, given.md5, default)
+    return Claims(given.length, given.md5, given.computed or default)
 
 
 def check(given: Declared, body: bytes) -> None:

@@ -109,7 +109,7 @@ def read(text: str) -> PostPolicy:
 def _document(text: str) -> dict[str, Any]:
     if len(text) > MOST:
         raise AwsError(
-            "MaxPostPreDataLengthExceeded", "Your POST request fields preceding the upload file were too large.", status=400
+            "MaxPostPreDataLengthExceededError", "Your POST request fields preceding the upload file were too large.", status=400
         )
     try:
         decoded = base64.b64decode("".join(text.split()), validate=True).decode("utf-8")

@@ -1,0 +1,41 @@
+"""Which of S3's doors a request comes by: the API, a browser's form, a preflight, or a website."""
+
+from __future__ import annotations
+
+from mallee.http import forms
+from mallee.http.dispatch import Answer, Dispatcher, Source
+from mallee.http.forms import Forms
+from mallee.http.streams import Begun, Incoming, Receive, Send, Streams, drain
+from mallee.http.workers import Workers
+from mallee.wire import Headers, Request
+
+
+class Preflights(Streams):
+    """OPTIONS."""
+
+    async def _perform(self, call: Begun, receive: Incoming) -> None:
+        call.answer = await self._workers.run(self._cors.preflight, call.request, call.request_id)
+        if not await drain(receive, call.request):
+            call.answer.headers.append((b"connection", b"close"))
+
+    def _let_in(self, request: Request) -> Headers:
+        return []  # the answer itself says it
+
+
+class Doors:
+    def __init__(self, dispatcher: Dispatcher, workers: Workers, bodies: Workers, at_once: bool) -> None:
+        """``workers`` do calls, ``bodies`` blocks of bodies."""
+        self._api = Streams(dispatcher, workers, bodies, at_once)
+        self._forms = Forms(dispatcher, workers, bodies, at_once)
+        self._preflights = Preflights(dispatcher, workers, bodies, at_once)
+
+    async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
+        """None when the client went away before it could be answered."""
+        door = self._api
+        if request.method == "OPTIONS":
+            door = self._preflights
+        elif forms.is_form(request):
+            door = self._forms
+        return await door.serve(request, request_id, source, receive, send)
+
+
