@@ -124,6 +124,24 @@ def listing(action: str, acl: str | None = None) -> Access:
     return bucket(action, acl)
 
 
+def heading() -> Access:
+    """HeadBucket: also who is refused is told where the bucket is, as clients ask it for just that."""
+    name = "s3:ListBucket"
+
+    def find(call: Call) -> Iterator[Check]:
+        found = lookup.bucket(call)
+        try:
+            buckets.expect_owner(call, found)
+            asked = on_bucket(call, found, name, READ)
+            authorize.check(call, asked)
+        except AwsError as refusal:
+            refusal.headers += ((b"x-amz-bucket-region", call.region.encode()),)
+            raise
+        yield asked
+
+    return Access(_ON_BUCKET, find=find, action=name, actions=lambda call: (name,), plain=_is_plain)
+
+
 def object_(action: str, version_action: str | None = None, acl: str | None = None, *, also: tuple[str, ...] = ()) -> Access:
     """On the object that the input names; ``version_action`` is asked instead where it names a version. ``acl``: the permission of the
     object's own ACL that allows it, if it is not the action's usual one: then the object's owner decides, not the bucket's. ``also``: pairs of further actions, of the latest

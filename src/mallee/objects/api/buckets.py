@@ -19,7 +19,7 @@ from mallee.wire.errors import AwsError
 ACCESS = {
     "create_bucket": access.creating(),
     "list_buckets": access.account("s3:ListAllMyBuckets"),
-    "head_bucket": access.bucket("s3:ListBucket", access.READ),
+    "head_bucket": access.heading(),
     "get_bucket_location": access.bucket("s3:GetBucketLocation"),
     "delete_bucket": access.bucket("s3:DeleteBucket"),
 }

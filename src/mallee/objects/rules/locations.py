@@ -11,7 +11,7 @@ import re
 from mallee.wire.errors import AwsError
 
 CLASSIC = "us-east-1"
-_AWS_REGION = re.compile(r"[a-z]{2}(?:-(?:gov|iso[a-z]*|isob))?-(?:north|south|east|west|central|northeast|northwest|southeast|southwest)-\d")
+_AWS_REGION = re.compile(r"[a-z]{2}(?:-gov|-iso[a-z]*)?-(?:north|south|central|(?:north|south)?(?:east|west))-\d", re.ASCII)
 
 
 def check(constraint: str | None, region: str, others: tuple[str, ...]) -> None:
