@@ -180,7 +180,11 @@ def test_objects_of_other_writers(cloud: TestCloud) -> None:
     tools.allow(s3, "s3:PutObject", "s3:PutObjectAcl", to={"AWS": writer.id})
     theirs.put_object(Bucket=NAME, Key="key", Body=b"theirs")
     assert grants(theirs) == [(canonical(writer), "FULL_CONTROL")]
-    for attempt in (lambda: grants(s3), lambda: s3.get_object(Bucket=NAME, Key="key"), lambda: s3.put_object_acl(Bucket=NAME, Key="key", ACL="private")):
+    for attempt in (
+        lambda: grants(s3),
+        lambda: s3.get_object(Bucket=NAME, Key="key"),
+        lambda: s3.put_object_acl(Bucket=NAME, Key="key", ACL="private"),
+    ):
         with refused("AccessDenied", 403):
             attempt()
     theirs.put_object_acl(Bucket=NAME, Key="key", ACL="bucket-owner-full-control")

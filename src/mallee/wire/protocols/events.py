@@ -2,7 +2,7 @@
 
 The handler gives an iterable of one-member dicts, ``{"Records": {"Payload": b"..."}}``; what goes out is an iterator of
 frames. A frame is its lengths with their checksum, headers, payload, and a checksum of it all. An AwsError raised by
-the iterable ends the stream with an error frame.
+the iterable ends the stream with an error frame. Whatever ends it, the iterable is closed, if it can be.
 """
 
 from __future__ import annotations
@@ -63,6 +63,10 @@ def stream(
                 yield kinds[name](name, value)
     except AwsError as error:
         yield frame([(":message-type", "error"), (":error-code", error.code), (":error-message", error.message)], b"")
+    finally:
+        close = getattr(messages, "close", None)
+        if close is not None:
+            close()
 
 
 def _kind(name: str) -> list[tuple[str, Any]]:
