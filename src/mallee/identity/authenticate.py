@@ -204,7 +204,7 @@ class Authenticator:
         sigv4.check_time(claim, now, S3_MINUTES)
         proof = self._prove_v4(request, claim, pairs, _s3_payload(claim, pairs), s3=True)
         if presigned:
-            _hoist(request, pairs)
+            _hoist(request, pairs, without=frozenset({b"x-amz-security-token"}))
         return proof
 
     def _prove_s3v2(self, request: Request, pairs: sigv4.Pairs, now: datetime.datetime, *, presigned: bool) -> Proof:
@@ -340,12 +340,16 @@ def _no_field(name: str) -> Refused:
     return Refused(INCOMPLETE, text, argument=(name, ""))
 
 
-def _hoist(request: Request, pairs: sigv4.Pairs, besides: frozenset[bytes] = frozenset()) -> None:
+def _hoist(
+    request: Request, pairs: sigv4.Pairs, besides: frozenset[bytes] = frozenset(), without: frozenset[bytes] = frozenset()
+) -> None:
     """Whoever presigns an address may put headers into its query (``x-amz-acl``), which then count as if they had been sent; what was sent
     as a header stands."""
     for raw_name, value in pairs:
         name = raw_name.lower()
-        if ((name.startswith(b"x-amz-") and name not in _OF_SIGNATURE) or name in besides) and request.header(name) is None:
+        if (
+            (name.startswith(b"x-amz-") and name not in _OF_SIGNATURE and name not in without) or name in besides
+        ) and request.header(name) is None:
             request.add_header(name, value)
 
 
