@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from botocore.eventstream import EventStreamBuffer
 from botocore.exceptions import EventStreamError
 
 from mallee import wire
@@ -64,3 +65,50 @@ def test_an_error_ends_the_stream() -> None:
     assert next(stream) == {"Records": {"Payload": b"x"}}
     with pytest.raises(EventStreamError, match="no more"):
         next(stream)
+
+
+def test_frames_are_made_one_at_a_time() -> None:
+    made = 0
+
+    def events() -> Iterator[dict[str, Any]]:
+        nonlocal made
+        for number in range(3):
+            made += 1
+            yield {"Records": {"Payload": b"%d" % number}}
+        raise AwsError("OverMaxRecordSize", "too long")
+
+    route = wire.Route(
+        wire.services.get("s3"), wire.services.get("s3").operation("SelectObjectContent"), wire.PROTOCOLS["rest-xml"], "x"
+    )
+    _, _, frames = route.respond({"Payload": events()}, "request-1")
+    assert made == 0
+    for count in (1, 2, 3):
+        assert next(frames)
+        assert made == count
+    buffer = EventStreamBuffer()
+    buffer.add_data(next(frames))
+    assert next(buffer).headers == {
+        ":message-type": "error", ":error-code": "OverMaxRecordSize", ":error-message": "too long",
+    }  # fmt: skip
+    assert next(frames, None) is None
+
+
+def test_a_stream_that_is_dropped_drops_its_source() -> None:
+    closed = False
+
+    def events() -> Iterator[dict[str, Any]]:
+        nonlocal closed
+        try:
+            while True:
+                yield {"Records": {"Payload": b"x"}}
+        finally:
+            closed = True
+
+    route = wire.Route(
+        wire.services.get("s3"), wire.services.get("s3").operation("SelectObjectContent"), wire.PROTOCOLS["rest-xml"], "x"
+    )
+    _, _, frames = route.respond({"Payload": events()}, "request-1")
+    next(frames)
+    frames.close()
+    del frames
+    assert closed
