@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,19 @@ import pytest
 
 from mallee.objects.engine.local import LocalEngine
 
+MEMORY = Path("/dev/shm")
+
 Make = Callable[..., LocalEngine]
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Iterator[Path]:
+    """A folder for very many small files whose durability is a model's: in memory, where there is such a place."""
+    if not os.access(MEMORY, os.W_OK):
+        yield tmp_path
+        return
+    with tempfile.TemporaryDirectory(prefix="mallee-tests-", dir=MEMORY) as folder:
+        yield Path(folder)
 
 
 @pytest.fixture

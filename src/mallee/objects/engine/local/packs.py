@@ -73,7 +73,7 @@ class Packs:
                 start = pack.end
                 failed = each(self.pool, pack.copies, lambda copy: self._put(pack, copy[0], copy[1], buffers, start))  # noqa: B023
                 if not failed:
-                    pack.end = end
+                    pack.end, pack.fresh = end, False
                     return locations
                 if self._failed(pack, failed, start):
                     pack.end = end
