@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from mallee.store import Database, ManualClock, schema
+from tests import stores
 
 from .world import World
 
@@ -28,12 +29,16 @@ def sqlite_world(clock: ManualClock, tmp_path: Path, sqlite_template: Path) -> I
     shutil.copy(sqlite_template, tmp_path / "world.db")
     database = Database(f"sqlite:///{tmp_path}/world.db", clock, synchronous=False)
     (tmp_path / "blobs").mkdir()
+    objects = stores.attach(database, tmp_path / "home")
     yield World(database, clock, tmp_path / "blobs")
+    objects.close()
     database.close()
 
 
 @pytest.fixture
-def world(database: Database, clock: ManualClock, tmp_path: Path) -> World:
+def world(database: Database, clock: ManualClock, tmp_path: Path) -> Iterator[World]:
     blobs = tmp_path / "blobs"
     blobs.mkdir()
-    return World(database, clock, blobs)
+    objects = stores.attach(database, tmp_path / "home")
+    yield World(database, clock, blobs)
+    objects.close()

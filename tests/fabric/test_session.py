@@ -112,4 +112,4 @@ def test_waiting_ends_with_the_commit(world: World, transport: DirectTransport) 
 def test_blobs_are_named_by_digests_only(world: World, transport: DirectTransport, digest: str) -> None:
     (world.blobs.parent / "master.key").write_text("secret")
     with pytest.raises(BlobMissing):
-        transport.session.blob_path(digest)
+        transport.session.blob(digest)

@@ -243,9 +243,18 @@ def test_a_spoilt_part_is_thrown_away(world: World, client: SocketTransport, tmp
 def test_a_blob_that_changed_on_the_clouds_disk(world: World, client: SocketTransport, tmp_path: Path) -> None:
     digest = put_blob(world, b"good")
     (world.blobs / digest.removeprefix("sha256:")).write_bytes(b"evil")
-    with pytest.raises(BlobCorrupt):
+    with pytest.raises(BlobMissing):  # what is not what its name says is not handed out
         client.blob(digest, tmp_path / "blob")
-    assert not (tmp_path / "blob").exists()
+    assert not (tmp_path / "blob").exists() and (world.blobs / digest.removeprefix("sha256:")).exists()
+
+
+def test_a_staged_blob_becomes_an_object(world: World, client: SocketTransport, tmp_path: Path) -> None:
+    content = os.urandom(400_000)
+    digest = put_blob(world, content)
+    client.blob(digest, tmp_path / "one")
+    assert not list(world.blobs.iterdir())
+    client.blob(digest, tmp_path / "two")
+    assert (tmp_path / "two").read_bytes() == content
 
 
 def test_a_missing_blob(client: SocketTransport, tmp_path: Path) -> None:

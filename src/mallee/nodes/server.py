@@ -12,7 +12,6 @@ import asyncio
 import functools
 import json
 import logging
-import os
 import re
 import threading
 import time
@@ -247,25 +246,24 @@ class FabricApp:
         await _respond(send, 200, encode(found))
 
     async def _blob(self, digest: str, wanted: str | None, send: Send) -> None:
-        path = self.session.blob_path(unquote(digest))
-        with open(path, "rb") as file:
-            size = os.fstat(file.fileno()).st_size
+        name = unquote(digest)
+        blob = await self._in_thread(self.session.blob, name)
+        try:
+            size = blob.size
             first, last = _range(wanted, size)
             partial = (first, last) != (0, size - 1)
-            headers = {"content-length": str(last - first + 1), "accept-ranges": "bytes", "etag": f'"{path.name}"'}
+            headers = {"content-length": str(last - first + 1), "accept-ranges": "bytes", "etag": f'"{name.removeprefix("sha256:")}"'}
             headers["content-type"] = "application/octet-stream"
             if partial:
                 headers["content-range"] = f"bytes {first}-{last}/{size}"
             await send({"type": "http.response.start", "status": 206 if partial else 200, "headers": _encoded(headers)})
-            file.seek(first)
-            remaining = last - first + 1
-            while remaining:
-                chunk = await self._in_thread(file.read, min(_CHUNK, remaining))
-                if not chunk:
-                    raise RuntimeError(f"the blob {path.name} was cut while it was read")
-                remaining -= len(chunk)
+            while first <= last:
+                chunk = await self._in_thread(blob.read, first, min(_CHUNK, last - first + 1))
+                first += len(chunk)
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
             await send({"type": "http.response.body", "body": b""})
+        finally:
+            await self._in_thread(blob.close)
 
     async def _in_thread(self, function: Callable[..., T], *arguments: Any) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, functools.partial(function, *arguments))

@@ -15,8 +15,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
-import shutil
 import threading
 import time
 from collections.abc import Callable
@@ -26,18 +24,19 @@ from pathlib import Path
 
 from mallee.fabric.document import Credentials, Desired, Join, Report, to_json
 from mallee.fabric.pace import Pace
-from mallee.fabric.transport import LONGEST_POLL, BlobMissing, CredentialsMissing, JoinFirst
+from mallee.fabric.transport import LONGEST_POLL, CredentialsMissing, JoinFirst
 from mallee.store import Database, Tx
 
 from . import intake
+from .blobs import Blob, Blobs
 from .records import generation, placement_of
 from .rules import Overcommit
 
 DocumentBuilder = Callable[[Tx, str], Desired]
 Issuer = Callable[[Tx, str, str], Credentials | None]  # of an instance's role: transaction, instance, delivery
 
+_PIECE = 1024 * 1024
 SHARE = 0.05  # of the time may go into building the documents of one node while many changes come
-_DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +93,7 @@ class Session:
         """
         self.database = database
         self._document = document
-        self._blobs = blobs
+        self._blobs = Blobs(database, blobs)
         self._credentials = credentials
         self._overcommit = overcommit or Overcommit()
         self._recheck = recheck
@@ -145,15 +144,9 @@ class Session:
     def console(self, node_id: str | None, instance_id: str, text: bytes, offset: int) -> None:
         self.database.run(lambda tx: intake.keep_console(tx, node_id, instance_id, text, offset), durable=False)
 
-    def blob_path(self, digest: str) -> Path:
-        """The file of a blob, named by nothing but a digest: what a node asks for can't be another path."""
-        match = _DIGEST.fullmatch(digest)
-        if match is None:
-            raise BlobMissing("A blob is named by the SHA-256 of its content: sha256: and 64 hexadecimal digits.")
-        path = self._blobs / match[1]
-        if not path.is_file():
-            raise BlobMissing(f"This cloud has no blob sha256:{match[1]}.")
-        return path
+    def blob(self, digest: str) -> Blob:
+        """A blob, open for reading. Raises BlobMissing."""
+        return self._blobs.open(digest)
 
     def credentials(self, node_id: str | None, instance_id: str, delivery: str) -> Credentials:
         """For a guest that stands on this node and on no other: a node can't ask in the name of another's guests."""
@@ -233,7 +226,13 @@ class DirectTransport:
 
     def blob(self, digest: str, to: Path) -> None:
         part = to.with_name(to.name + ".part")
-        shutil.copyfile(self.session.blob_path(digest), part)
+        blob = self.session.blob(digest)
+        try:
+            with part.open("wb") as out:
+                while data := blob.read(out.tell(), _PIECE):
+                    out.write(data)
+        finally:
+            blob.close()
         part.replace(to)
 
     def close(self) -> None:

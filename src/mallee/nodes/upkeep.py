@@ -9,8 +9,10 @@ from datetime import timedelta
 from sqlalchemy import bindparam, select
 
 from mallee.durable import faults, reconciler
+from mallee.objects import store
 from mallee.store import Clock, Database
 
+from .blobs import Blobs
 from .records import CONSOLES, NODE_REPORTS, NODES, PLACEMENTS
 
 SILENCE = timedelta(seconds=60)  # three missed writes of "seen"
@@ -26,6 +28,12 @@ _LEFT_CONSOLES = (
     .outerjoin(PLACEMENTS, PLACEMENTS.c.instance_id == CONSOLES.c.instance_id)
     .where(PLACEMENTS.c.instance_id.is_(None), CONSOLES.c.written_at < bindparam("before"))
 )
+
+
+@reconciler("blobs", every=60)
+def take_in_blobs(database: Database, clock: Clock) -> None:
+    """What lies in the staging folder becomes objects, from which nodes fetch it."""
+    Blobs(database, store.at(database).settings.blobs).take_in_all()
 
 
 @reconciler("nodes", every=15, on=("nodes",))
