@@ -42,7 +42,7 @@ from mallee.objects import buckets, condition_keys, lookup, points, public_acces
 from mallee.objects.condition_keys import Keys
 from mallee.objects.points import AccessPoint
 from mallee.objects.records import ENFORCED, Bucket
-from mallee.objects.rules.copy_source import Source, source
+from mallee.objects.rules.copy_source import Source, renamed, source
 from mallee.objects.rules.refusals import denied
 from mallee.objects.target import NOBODYS, Target
 from mallee.wire.errors import AwsError
@@ -229,7 +229,7 @@ def renaming() -> Access:
 
     def find(call: Call) -> Iterator[Check]:
         found = the_bucket(call)
-        old = Target(call, found, source(_absolute(call), "x-amz-rename-source").key)
+        old = Target(call, found, renamed(call.input["RenameSource"], found.name).key)
         yield on_object(call, old, _GET, READ)
         yield remove(call, old, "s3:DeleteObject")
         yield put(call, Target(call, found, call.input["Key"]), "s3:PutObject")
@@ -251,8 +251,8 @@ def deleting() -> Access:
 
 
 def several() -> Access:
-    """DeleteObjects: the call itself is open to everybody, each key of it is asked about (``refusals``)."""
-    return Access(open=True, action="s3:DeleteObject")
+    """DeleteObjects: anybody may call it, and each key of it is asked about by itself (``refusals``)."""
+    return Access(find=lambda call: (), action="s3:DeleteObject", actions=lambda call: (), plain=lambda call: True)
 
 
 _GET, _GET_VERSION, _PUT_TAGGING, _BYPASS = "s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectTagging", "s3:BypassGovernanceRetention"
@@ -332,11 +332,6 @@ def the_source(call: Call) -> Target:
 
 def _source(call: Call) -> Source:
     return source(call.input["CopySource"])
-
-
-def _absolute(call: Call) -> str:
-    """RenameObject names its source within the bucket."""
-    return f"{call.input['Bucket']}/{call.input['RenameSource'].removeprefix('/')}"
 
 
 def on_bucket(call: Call, found: Bucket, action: str, acl: str | None = None) -> Check:

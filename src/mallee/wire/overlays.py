@@ -4,7 +4,7 @@ An overlay maps shape names to traits of the shape, and of its ``member``, ``key
 protocol of one service, or to all of them ("").
 
 SQS's model describes its JSON protocol only, and dropped the element names of the query protocol, which older clients
-still speak. S3's does not tell of all the canned ACLs that buckets take, and S3 Control's has a pattern of ARNs that no
+still speak. S3's does not tell of all the canned ACLs that buckets take, and has what is to be renamed named with its bucket only; S3 Control's has a pattern of ARNs that no
 bucket's ARN meets.
 """
 
@@ -55,7 +55,8 @@ _S3: Overlay = {
             "private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read",
             "bucket-owner-full-control", "log-delivery-write",
         ]
-    }
+    },
+    "RenameSource": {"pattern": ".+"},
 }  # fmt: skip
 
 _S3_CONTROL: Overlay = {"S3ResourceArn": {"pattern": "arn:[^:]+:s3(express)?:.*"}}

@@ -31,7 +31,7 @@ def rename_object(call: Call) -> Later:
     bucket, given, key = changing.writable(call), call.input, attributes.key(call)
     if bucket.versioning or bucket.object_lock:
         raise bad_request("Objects can be renamed only in a bucket whose versioning was never enabled.")
-    named = copy_source.source(f"{bucket.name}/{given['RenameSource'].removeprefix('/')}", "x-amz-rename-source")
+    named = copy_source.renamed(given["RenameSource"], bucket.name)
     if named.version_id is not None:
         raise invalid("A version cannot be renamed.", "x-amz-rename-source", given["RenameSource"])
     old = attributes.checked_key(named.key)

@@ -39,6 +39,15 @@ def source(text: str, name: str = "x-amz-copy-source") -> Source:
     return Source(bucket, key, version if mark else None)
 
 
+def renamed(text: str, bucket: str) -> Source:
+    """``x-amz-rename-source``: the bucket and the key, or the key alone, with a slash before it or without; clients do either. A key whose first part
+    is the bucket's own name is named with the bucket before it."""
+    bare = text.removeprefix("/")
+    first, slash, _ = bare.partition("/")
+    whole = slash and unquote_plus(first, errors="replace") == bucket
+    return source(bare if whole else f"{bucket}/{bare}", "x-amz-rename-source")
+
+
 _FORM = "Copy Source must mention the source bucket and key: sourcebucket/sourcekey"
 
 
