@@ -81,11 +81,6 @@ def lock(fd: int, *, wait: bool = False) -> bool:
     return True
 
 
-def unlock(fd: int) -> None:
-    """At once: whoever else still has the descriptor (an exception's traceback may) does not hold the file by it."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
-
-
 def start_writing(fd: int, offset: int, length: int) -> None:
     """Lets the kernel write these pages to the disk now, without waiting. A hint: what it cannot do, fsync will."""
     _libc.sync_file_range(fd, ctypes.c_int64(offset), ctypes.c_int64(length), _START_WRITING)
@@ -104,11 +99,17 @@ class Handle:
         self.fd = fd
         self.used = True
 
+    def close(self) -> None:
+        """For its only user: an exception's traceback may keep what was let go of for a while."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            try:
+                close(fd)
+            except OSError:
+                pass
+
     def __del__(self) -> None:
-        try:
-            close(self.fd)
-        except OSError:
-            pass
+        self.close()
 
 
 def write_all(fd: int, data: Buffer, offset: int) -> None:

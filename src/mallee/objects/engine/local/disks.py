@@ -289,6 +289,17 @@ class Disks:
     def healthy(self) -> list[Disk]:
         return [disk for disk in self.all if disk.healthy]
 
+    def names(self, folder: str) -> list[str]:
+        """What is in this folder on any disk that works, sorted."""
+        found: set[str] = set()
+        for disk in self.healthy():
+            try:
+                found.update(disk.names(folder))
+            except OSError as error:
+                if refusal := disk.blame(error, 0):
+                    raise refusal from None
+        return sorted(found)
+
     def complete(self) -> bool:
         """Whether what is on none of them is nowhere."""
         return not self.away and all(disk.healthy for disk in self.all)
@@ -455,9 +466,11 @@ def no_room(disk: Disk, size: int) -> EngineError:
 
 
 def trouble(error: OSError) -> EngineError:
-    return EngineError(
-        f"The object store cannot go on: {error.strerror}.", "Raise the limit of open files or of memory of Mallee's process (docs/limits.md)."
-    )
+    if error.errno in _OURS:
+        remedy = "Raise the limit of open files or of memory of Mallee's process (docs/limits.md)."
+    else:
+        remedy = "Look at the disks in objects_disks and at the kernel's messages (dmesg)."
+    return EngineError(f"The object store cannot go on: {error.strerror or error}.", remedy)
 
 
 def _id_at(members: dict[str, str], path: Path) -> str:

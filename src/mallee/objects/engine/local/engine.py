@@ -16,7 +16,7 @@ from ..base import Content, ContentMissing, IsLive, Label, Moved, Span, Writer
 from . import calls, format
 from .calls import Handle
 from .compaction import Compaction
-from .disks import Disks, Fault
+from .disks import Disks, Fault, trouble
 from .files import Files
 from .format import InFile, InPack
 from .packs import Packs
@@ -159,7 +159,10 @@ class LocalEngine:
                     break
                 except OSError:
                     continue
-            yield held is not None and calls.lock(held.fd)
+            try:
+                yield held is not None and calls.lock(held.fd)
+            except OSError as error:
+                raise trouble(error) from error
 
     def faults(self) -> list[Fault]:
         """What an operator has to do something about."""

@@ -128,8 +128,9 @@ class Packs:
                     calls.lock(file.fd, wait=True)
                     calls.write_all(file.fd, format.write_pack_head(number, made), 0)
                 except OSError as error:
-                    for other, _ in copies:
+                    for other, begun in copies:
                         _remove(other, path_of(number))
+                        begun.close()
                     if refusal := disk.blame(error, size):
                         raise refusal from None
                     break
@@ -154,7 +155,7 @@ class Packs:
         if left and not refusals and self.degraded:
             for disk, file in pack.copies:
                 if (disk, file) not in left:
-                    calls.unlock(file.fd)
+                    file.close()
             pack.copies = left
             self.state.owe(path_of(pack.number))
             return True
@@ -176,9 +177,9 @@ class Packs:
             try:
                 if sealed:
                     calls.write_all(file.fd, mark, pack.end)
-                calls.unlock(file.fd)
             except OSError as error:
                 log.warning("The end of pack %016x on %s could not be marked: %s", pack.number, disk.path, error)
+            file.close()
 
     # -- reading ----------------------------------------------------------------------------------------------------------------
 
@@ -259,15 +260,8 @@ class Packs:
 
     def all(self) -> list[int]:
         """The packs on all disks that can be read, the oldest first."""
-        found: set[int] = set()
-        for disk in self.disks.healthy():
-            for name in disk.names("p"):
-                if len(name) == 16:
-                    try:
-                        found.add(int(name, 16))
-                    except ValueError:
-                        continue
-        return sorted(found)
+        names = [name for name in self.disks.names("p") if len(name) == 16 and not name.strip("0123456789abcdef")]
+        return sorted(int(name, 16) for name in names)
 
     def copies(self, pack: int) -> list[tuple[Disk, Handle, int]]:
         """Where it is, open, and how long it is there."""

@@ -52,11 +52,10 @@ class Sweep:
         return given
 
     def hours(self) -> list[str]:
-        return sorted({name for disk in self.files.disks.healthy() for name in disk.names("f") if name.isdigit()})
+        return [name for name in self.files.disks.names("f") if name.isdigit()]
 
     def ids(self, hour: str) -> list[str]:
-        found = {name for disk in self.files.disks.healthy() for name in disk.names(f"f/{hour}")}
-        return sorted(name for name in found if format.is_id(name))
+        return [name for name in self.files.disks.names(f"f/{hour}") if format.is_id(name)]
 
     # -- inside -----------------------------------------------------------------------------------------------------------------
 

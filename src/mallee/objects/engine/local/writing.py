@@ -107,6 +107,7 @@ class FileWriter:
             self.files.state.owe(location)
         for copy in self.copies:
             copy.disk.promise(-self.expected)
+            copy.file.close()
         self.copies = []
         self._ended = True
         return location
@@ -192,3 +193,4 @@ def _remove(copy: Copy) -> None:
             copy.disk.unlink(copy.place)
     except OSError as error:
         log.warning("%s on %s could not be removed: %s", copy.place, copy.disk.path, error)
+    copy.file.close()
