@@ -6,7 +6,7 @@ to be quicker than the way to a thread and back is answered on the spot. A body 
 larger than its limit is refused before it is read, and before a client that waits for ``100 Continue`` sends it.
 
 ``GET /health`` (ready: the database answers) and ``GET /health/live`` (the process answers) need no signature; a signed
-request to the same path is S3's.
+request to the same path is S3's, and so is one whose host names a bucket.
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Api:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], headers)
         request_id = new_request_id()
-        if is_s3(request):
+        if is_s3(request) or self._doors.is_website(request):
             await self._stream(scope, request, request_id, receive, send, began)
             return
         length = request.header(b"content-length")
@@ -153,6 +153,8 @@ class Api:
         if scope["method"] not in ("GET", "HEAD") or scope["path"] not in ("/health", "/health/live"):
             return False
         if b"X-Amz-" in scope["query_string"] or any(name == b"authorization" for name, _ in scope["headers"]):
+            return False
+        if self._doors.names_bucket(Request("GET", scope["raw_path"], b"", scope["headers"])):
             return False
         found: dict[str, Any] = {"status": "ok"}
         if scope["path"] == "/health":

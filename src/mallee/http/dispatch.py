@@ -158,6 +158,10 @@ class Dispatcher:
         service = found.service
         return self._authenticator.proof(request, service.name, service.entry.scopes, found.protocol.name)
 
+    @property
+    def settings(self) -> Settings:
+        return self._settings
+
     def form_proof(self, fields: Mapping[str, str]) -> Proof:
         """Whose form a browser sent."""
         return self._authenticator.verify_post(fields)

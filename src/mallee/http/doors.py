@@ -6,8 +6,9 @@ from mallee.http import forms
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.forms import Forms
 from mallee.http.streams import Begun, Incoming, Receive, Send, Streams, drain
+from mallee.http.website import Websites
 from mallee.http.workers import Workers
-from mallee.wire import Headers, Request
+from mallee.wire import AwsError, Headers, Request
 
 
 class Preflights(Streams):
@@ -25,14 +26,29 @@ class Preflights(Streams):
 class Doors:
     def __init__(self, dispatcher: Dispatcher, workers: Workers, bodies: Workers, at_once: bool) -> None:
         """``workers`` do calls, ``bodies`` blocks of bodies."""
+        self._router = dispatcher.router
         self._api = Streams(dispatcher, workers, bodies, at_once)
         self._forms = Forms(dispatcher, workers, bodies, at_once)
         self._preflights = Preflights(dispatcher, workers, bodies, at_once)
+        self._websites = Websites(dispatcher, workers, bodies, at_once)
+
+    def is_website(self, request: Request) -> bool:
+        """Whether the host that a request names is a bucket's website."""
+        return self._websites.is_named(request)
+
+    def names_bucket(self, request: Request) -> bool:
+        """Whether its host alone says that a request is about a bucket."""
+        try:
+            return self.is_website(request) or self._router.s3_path(request) != request.raw_path.decode("latin-1")
+        except AwsError:
+            return True
 
     async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
         """None when the client went away before it could be answered."""
-        door = self._api
-        if request.method == "OPTIONS":
+        door: Streams = self._api
+        if self._websites.is_named(request):
+            door = self._websites
+        elif request.method == "OPTIONS":
             door = self._preflights
         elif forms.is_form(request):
             door = self._forms

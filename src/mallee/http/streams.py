@@ -290,19 +290,22 @@ class Streams:
         answer.status, answer.headers, answer.body = found.respond(output, call.request_id)
 
     def _refuse(self, call: Begun, problem: Exception) -> None:
-        answer = call.answer
+        error = self._error(call, problem)
+        call.answer = self._dispatcher.refusal(call.request, error, call.request_id, call.found, call.answer)
+
+    def _error(self, call: Begun, problem: Exception) -> AwsError:
+        """What the client is told of a problem, which is logged where it is ours."""
         if isinstance(problem, AwsError):
-            known = problem
-        elif isinstance(problem, Refused):
-            known = self._dispatcher.refused(problem)
-        elif isinstance(problem, StoreUnavailable | EngineError):
+            return problem
+        if isinstance(problem, Refused):
+            return self._dispatcher.refused(problem)
+        if isinstance(problem, StoreUnavailable | EngineError):
             log.error("objects unavailable: %s", problem, extra={"request_id": call.request_id})
-            known = errors.unavailable("s3", "")
-        else:
-            self._dispatcher.faults += 1
-            log.error("%s:%s failed", answer.service, answer.operation, exc_info=problem, extra={"request_id": call.request_id})
-            known = errors.internal("s3", "")
-        call.answer = self._dispatcher.refusal(call.request, known, call.request_id, call.found, answer)
+            return errors.unavailable("s3", "")
+        self._dispatcher.faults += 1
+        answer = call.answer
+        log.error("%s:%s failed", answer.service, answer.operation, exc_info=problem, extra={"request_id": call.request_id})
+        return errors.internal("s3", "")
 
     # ------------------------------------------------------------------------------------------------------------ bodies
 

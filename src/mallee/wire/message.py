@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, TypeAlias
-from urllib.parse import unquote
+from urllib.parse import unquote, unquote_to_bytes
 
 from mallee.wire.errors import AwsError
 
@@ -106,10 +106,10 @@ def header_value(text: str) -> bytes:
 
 
 def unquoted(segment: str) -> str:
-    """One path segment, percent-decoded. Raises AwsError for what is not UTF-8."""
-    if "%" not in segment:
+    """One path segment (its bytes as Latin-1), percent-decoded. Raises AwsError for what is not UTF-8."""
+    if "%" not in segment and segment.isascii():
         return segment
     try:
-        return unquote(segment, errors="strict")
+        return unquote_to_bytes(segment.encode("latin-1")).decode()
     except UnicodeDecodeError:
         raise AwsError("InvalidURI", "Couldn't parse the specified URI.", status=400) from None
