@@ -121,7 +121,7 @@ class Checks:
             check = _limits(shape, traits.get("min"), traits.get("max"))
         if self._rules.patterns and "pattern" in traits and shape.type == "string" and "Region" not in shape.name:
             check = _both(check, _pattern(shape, traits["pattern"]))
-        if self._rules.enums and "enum" in traits and shape.type == "string" and "us-west-2" not in traits["enum"]:
+        if self._rules.enums and traits.get("enum") and shape.type == "string" and "us-west-2" not in traits["enum"]:
             check = _both(check, _enum(shape, traits["enum"]))
         return check
 

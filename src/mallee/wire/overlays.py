@@ -4,8 +4,9 @@ An overlay maps shape names to traits of the shape, and of its ``member``, ``key
 protocol of one service, or to all of them ("").
 
 SQS's model describes its JSON protocol only, and dropped the element names of the query protocol, which older clients
-still speak. S3's does not tell of all the canned ACLs that buckets take, and has what is to be renamed named with its bucket only; S3 Control's has a pattern of ARNs that no
-bucket's ARN meets.
+still speak. S3's does not tell of all the canned ACLs that buckets take, and wants a bucket before the key of what is to be
+renamed, which clients leave out; values that S3 has errors of its own for are checked by the operations. S3 Control's has a
+pattern of ARNs that no bucket's ARN meets.
 """
 
 from __future__ import annotations
@@ -57,6 +58,8 @@ _S3: Overlay = {
         ]
     },
     "RenameSource": {"pattern": ".+"},
+    "CompressionType": {"enum": []}, "ExpressionType": {"enum": []}, "FileHeaderInfo": {"enum": []}, "JSONType": {"enum": []},
+    "ObjectAttributes": {"enum": []}, "QuoteFields": {"enum": []},
 }  # fmt: skip
 
 _S3_CONTROL: Overlay = {"S3ResourceArn": {"pattern": "arn:[^:]+:s3(express)?:.*"}}
