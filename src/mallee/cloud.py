@@ -404,12 +404,17 @@ class Process:
         fabric = FabricServer(session, self.settings.run / "fabric.sock")
         world = World(self.settings, self.database, self.cloud.tools)
         runner = Runner(self.database, cloud.machines, world, clock, workers=self.settings.job_workers)
-        reconcilers = Reconcilers(self.database, cloud.reconcilers, clock)
+        slow = [each for each in cloud.reconcilers if each.name.startswith("objects-")]  # they may read for seconds at a time
+        others = [each for each in cloud.reconcilers if each not in slow]
+        reconcilers = Reconcilers(self.database, others, clock)
+        of_objects = Reconcilers(self.database, slow, clock, built_in=False)
         with contextlib.suppress(StoreUnavailable):  # it is not needed, and who needs the database will say so
             self.database.grow_log()
+            self.cloud.objects.index.database.grow_log()
         await fabric.start()
         runner.start()
         reconcilers.start()
+        of_objects.start()
         cloud.usage.start()
         for listener in [self.metrics, *self.listeners]:
             await listener.start()
@@ -423,6 +428,7 @@ class Process:
         if renewal is not None:
             renewal.cancel()
         await loop.run_in_executor(None, reconcilers.stop)
+        await loop.run_in_executor(None, of_objects.stop)
         await loop.run_in_executor(None, runner.stop)
         await loop.run_in_executor(None, cloud.usage.stop)
         await fabric.stop()

@@ -124,6 +124,19 @@ CATALOGUE = {
         "Node {subject} ({hostname}) has said nothing since {seen_at}.",
         "See on that host whether its agent runs and can reach the cloud. Its guests go on; new instances go to other nodes.",
     ),
+    "objects-ceph-away": Entry("The object store's Ceph does not answer", "{cause}", "{remedy}"),
+    "objects-ceph-full": Entry("The object store's Ceph is nearly full", "{cause}", "{remedy}"),
+    "objects-copies-owed": Entry(
+        "Objects have fewer copies than they should", "{cause}", "Nothing, once all disks work: the scrub makes the missing copies."
+    ),
+    "objects-damaged": Entry(
+        "Objects are damaged and no copy of them is whole",
+        "The scrub found {number} damaged contents without a whole copy, among them {names}.",
+        "Restore these objects from where they came, and check the disk (smartctl, the kernel's log). Reads of them are refused, never wrong.",
+    ),
+    "objects-disk-failed": Entry("A disk of the object store fails", "{cause}", "{remedy}"),
+    "objects-disk-left-out": Entry("A disk of the object store is not among objects_disks any more", "{cause}", "{remedy}"),
+    "objects-disk-refused": Entry("A disk of the object store is not the one it should be", "{cause}", "{remedy}"),
     "port-in-use": Entry(
         "A port is taken",
         "Port {port} of {subject} is in use by another program.",

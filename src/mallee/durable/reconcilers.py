@@ -122,11 +122,14 @@ class _Turn:
 class Reconcilers:
     """One thread that calls all reconcilers in turn. Without ``start``, ``run_due`` and ``run_all`` do it in the caller's thread."""
 
-    def __init__(self, database: Database, reconcilers: Iterable[Reconciler], clock: Clock | None = None) -> None:
+    def __init__(
+        self, database: Database, reconcilers: Iterable[Reconciler], clock: Clock | None = None, *, built_in: bool = True
+    ) -> None:
+        """``built_in``: with those that every database needs, once in a process."""
         self.database = database
         self.clock = clock or database.clock
         now = self.clock.now()
-        self._turns = [_Turn(each, now) for each in (*BUILT_IN, *reconcilers)]
+        self._turns = [_Turn(each, now) for each in (*(BUILT_IN if built_in else ()), *reconcilers)]
         self._wake = threading.Event()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None

@@ -44,6 +44,19 @@ class ContentDamaged(Exception):
     """No copy of it is as it was written."""
 
 
+class Fault(Protocol):
+    """A problem of the engine's. ``name`` is that of the catalogue of faults; ``cause`` and ``remedy`` are sentences."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def cause(self) -> str: ...
+
+    @property
+    def remedy(self) -> str: ...
+
+
 class Writer(Protocol):
     """One content that is being written, by one thread at a time. Exactly one of ``finish`` and ``abort`` ends it."""
 
@@ -118,6 +131,10 @@ class Engine(Protocol):
     def scrub(self, is_live: IsLive, budget: float) -> Any:
         """Goes on verifying (and mending) everything for at most ``budget`` seconds, from where it left off, across restarts;
         what it found."""
+        ...
+
+    def faults(self) -> Sequence[Fault]:
+        """What an operator has to do something about, now."""
         ...
 
     def close(self) -> None: ...

@@ -1,0 +1,21 @@
+"""The reconcilers of objects: what stands in the index and in buckets' configurations is made true, again and again."""
+
+from mallee.objects.upkeep.storage import (
+    check_disks,
+    checkpoint_index,
+    compact_packs,
+    forget_uploads,
+    reclaim_garbage,
+    scrub_contents,
+    sweep_contents,
+)
+
+__all__ = [
+    "check_disks",
+    "checkpoint_index",
+    "compact_packs",
+    "forget_uploads",
+    "reclaim_garbage",
+    "scrub_contents",
+    "sweep_contents",
+]
