@@ -108,6 +108,16 @@ class Files:
                 (damaged if error.errno == errno.EIO and disk.healthy else away).append(disk)
         return good, damaged, away
 
+    def bare(self, location: str, disks: Sequence[Disk], footer: Footer) -> list[FileCopy]:
+        """Copies whose footer is damaged, to be looked at by another copy's: each block can still be a good one."""
+        found = []
+        for disk in disks:
+            try:
+                found.append(FileCopy(disk, disk.open(location, os.O_RDONLY), footer))
+            except OSError:
+                continue
+        return found
+
     def _restore_or_owe(self, content: FileContent, location: str, disks: list[Disk]) -> None:
         """Only as many as are needed: a content that went elsewhere while a disk had failed is whole."""
         good, damaged, _ = self.copies(location, content.place)
@@ -266,8 +276,9 @@ class FileContent:
         with self._guard:
             if not self._searched:
                 first = self._copies[0]
-                found, _, _ = self._files.copies(self._location, self.place)
+                found, damaged, _ = self._files.copies(self._location, self.place)
                 self._copies += [copy for copy in found if copy.disk is not first.disk and copy.footer.sums == first.footer.sums]
+                self._copies += self._files.bare(self._location, damaged, first.footer)
                 self._searched = True
             return self._copies[1:]
 

@@ -222,6 +222,8 @@ class Scrub:
     def _blocks(self, content: FileContent, location: str, place: InFile, block: int, *, step: bool = True) -> tuple[bool, bool]:
         """Whether of each block a copy is good, from which the others are mended; and whether that worked."""
         copies, readers = self._readers(location, place)
+        files = self.sweep.files
+        bare = files.bare(location, files.copies(location, place)[1], content.footer)
         footer = content.footer
         readable = mended = True
         if not copies:  # discarded meanwhile
@@ -238,6 +240,8 @@ class Scrub:
                     good = data
                 else:
                     bad.append(copy)
+            if bad and good is None:
+                good = next((found for copy in bare if (found := copy.read_block(number)) is not None), None)
             for copy in bad:
                 if good is not None and copy.mend(location, number, good):
                     self._found.mended += 1
