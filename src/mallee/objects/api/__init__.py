@@ -37,6 +37,7 @@ from mallee.objects.api import (
     renaming,
     replication,
     restoring,
+    selecting,
     versioning,
     website,
 )
@@ -47,6 +48,7 @@ _BUCKETS = (
 )  # fmt: skip
 _OBJECTS = (
     objects, listing, deleting, copying, multipart, object_acl, object_attributes, object_lock, object_tagging, renaming, restoring,
+    selecting,
 )  # fmt: skip
 
 OPERATIONS: dict[str, tuple[ModuleType, ...]] = {
