@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
+import functools
+import shutil
+import tempfile
 from pathlib import Path
 
 from mallee.identity import vault
@@ -18,7 +22,28 @@ def attach(database: Database, home: Path) -> Store:
     """To be closed by whoever asked for it."""
     (home / "cloud").mkdir(parents=True, exist_ok=True)
     settings = Settings(home=home, simulated=True, admin_account_id=ADMIN)
-    url = settings.objects_database_url if database.kind == "sqlite" else database.url
-    index = Database(url, database.clock, synchronous=False)
-    tables.create_tables(index)
-    return wiring.wire(settings, database, vault.at(settings.cloud, create=True), index)
+    return wiring.wire(settings, database, vault.at(settings.cloud, create=True), index(settings, database))
+
+
+def index(settings: Settings, database: Database) -> Database:
+    """The index's database, with its tables: a file beside the main one's, or the same PostgreSQL."""
+    if database.kind != "sqlite":
+        made = Database(database.url, database.clock, synchronous=False)
+        tables.create_tables(made)
+        return made
+    path = settings.objects_database_url.removeprefix("sqlite:///")
+    if not Path(path).exists():
+        shutil.copy(_template(), path)
+    return Database(settings.objects_database_url, database.clock, synchronous=False)
+
+
+@functools.cache
+def _template() -> Path:
+    """A file with the tables and no rows: to copy it is faster than to make it."""
+    folder = Path(tempfile.mkdtemp(prefix="mallee-index-"))
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    made = Database(f"sqlite:///{folder}/objects.db", synchronous=False)
+    tables.create_tables(made)
+    made.checkpoint()
+    made.close()
+    return folder / "objects.db"

@@ -39,10 +39,10 @@ from mallee.durable.records import NEXT_DUE
 from mallee.identity import setup, vault
 from mallee.identity.setup import Credentials
 from mallee.nodes.session import DirectTransport
-from mallee.objects.index import tables
 from mallee.settings import Settings
 from mallee.simulator import AT_ONCE, Simulator, Times
 from mallee.store import Database, ManualClock
+from tests import stores
 
 ENDPOINT = "http://mallee.test:8773"
 ADMIN = "123456789012"
@@ -55,16 +55,6 @@ def _session() -> boto3.Session:
     core.set_config_variable("data_path", str(MODELS))  # what AWS_DATA_PATH does
     core.set_config_variable("metadata_service_num_attempts", 1)
     return boto3.Session(botocore_session=core)
-
-
-def _index(settings: Settings, database: Database) -> Database:
-    """The index's database: a file beside the main one's, or the same PostgreSQL."""
-    if database.kind == "sqlite":
-        made = Database(settings.objects_database_url, database.clock, synchronous=False)
-    else:
-        made = Database(database.url, database.clock, synchronous=False)
-    tables.create_tables(made)
-    return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +90,7 @@ class TestCloud:
         self.database = database
         self.clock = clock
         self.settings = Settings(home=home, simulated=True, zones=zones, admin_account_id=ADMIN, **settings)
-        self.index_database = _index(self.settings, database)
+        self.index_database = stores.index(self.settings, database)
         self.cloud = Cloud(self.settings, database, vault.at(self.settings.cloud, create=True), index_database=self.index_database)
         registry = self.cloud.registry
         credentials = setup.bootstrap(database, self.cloud.vault, self.settings, registry.account_hooks())
