@@ -28,7 +28,7 @@ USER = "client.mallee"
 
 _KEYS = {
     "mon.": {"mon": "allow *"},
-    "client.admin": {part: "allow *" for part in ("mon", "osd", "mds", "mgr")},
+    "client.admin": dict.fromkeys(("mon", "osd", "mds", "mgr"), "allow *"),
     "osd.0": {"mon": "allow profile osd", "mgr": "allow profile osd", "osd": "allow *"},
     "mgr.x": {"mon": "allow profile mgr", "osd": "allow *", "mds": "allow *"},
     USER: {"mon": "allow r", "osd": f"allow rwx pool={POOL}"},

@@ -1,7 +1,7 @@
 """What holds for every engine of bytes (``mallee.objects.engine.base``), as tests that any engine runs.
 
-To use it, make a folder with a ``conftest.py`` that has a fixture ``house``, an object like ``House`` below around engines on an empty store, and a test
-module with the one line
+To use it, make a folder with a ``conftest.py`` that has a fixture ``house``, an object like ``House`` below around engines on an empty store,
+and a test module with the one line
 
     from tests.objects.engine_suite import *  # noqa: F403
 

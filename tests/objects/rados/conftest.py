@@ -12,7 +12,7 @@ import pytest
 from mallee.objects.engine.rados import RadosEngine, layout
 from mallee.objects.engine.rados.layout import Packed
 from mallee.objects.engine.rados.librados import Pool, Read, Write
-from mallee.objects.engine.rados.link import Link
+from mallee.objects.engine.rados.link import BOOKS, OWNER, Link
 from tests import ceph
 
 
@@ -98,8 +98,9 @@ class House:
     def close(self) -> None:
         for engine in self.made:
             engine.close()
-        for name in self.names():
-            self.pool.submit(name, Write().remove()).missing()
+        for name in self.names() - {OWNER}:
+            op = Write().clear_keys() if name in BOOKS else Write().remove()
+            self.pool.submit(name, op).missing()
 
 
 @pytest.fixture(scope="session")

@@ -28,19 +28,12 @@ from dataclasses import dataclass, field
 from mallee.objects.engine.rados import layout
 from mallee.objects.engine.rados.errors import Lapsed
 from mallee.objects.engine.rados.librados import Pool
-from mallee.objects.engine.rados.link import Link, put
+from mallee.objects.engine.rados.link import SESSIONS, SHARDS, Link, births, put
 
 BEAT = 60.0
 LEASE = 600.0
 GRACE = 3600.0
 BLOCK_AGE = 600.0
-SHARDS = 16
-SESSIONS = "mallee.sessions"
-
-
-def births(block: str) -> str:
-    """The object that has this block's row."""
-    return f"mallee.births.{shard(block):x}"
 
 
 def shard(identity: str) -> int:
@@ -163,4 +156,4 @@ class Births:
         row: dict[str, object] = {"session": block.session, "opened": block.opened}
         if settled is not None:
             row |= {"settled": settled, "used": block.used}
-        put(pool, births(block.name), {block.name: json.dumps(row).encode()}).wait()
+        put(pool, births(shard(block.name)), {block.name: json.dumps(row).encode()}).wait()

@@ -192,8 +192,8 @@ class StripedContent:
         self._asked = 0  # up to where pieces were asked for
         self._position = -1  # where the last read ended
         self._closed = closed
-        look = Read().attributes_too()
         with link.talking() as pool:
+            look = Read().attributes_too()
             try:
                 missing = pool.submit(self.identity, look).missing()
             except RadosError as error:
@@ -215,17 +215,17 @@ class StripedContent:
         end = min(offset + length, self.size)
         if offset < 0 or offset >= end:
             return b""
+        ahead = offset == self._position
         if not (self._pieces and self._pieces[0].start <= offset <= self._asked):
             self._forget()
             self._asked = offset - offset % BLOCK
-        ahead = PIECE * READS if offset == self._position else 0
-        horizon = min(self.size, max(end + ahead, self._asked))
+        horizon = end + -end % PIECE + PIECE * (READS - 1) if ahead else end + -end % BLOCK
         parts: list[bytes] = []
         place = offset
         try:
             with self._link.talking() as pool:
                 while place < end:
-                    self._ask(pool, horizon)
+                    self._ask(pool, min(horizon, self.size))
                     piece = self._pieces[0]
                     if place < piece.end:
                         data = piece.bytes()
@@ -234,7 +234,7 @@ class StripedContent:
                     if place >= piece.end:
                         self._pieces.popleft().drop()
                 if ahead:
-                    self._ask(pool, horizon)
+                    self._ask(pool, min(horizon, self.size))
         except BaseException:
             self._forget()
             raise
@@ -244,7 +244,7 @@ class StripedContent:
     def _ask(self, pool: Pool, horizon: int) -> None:
         while len(self._pieces) < READS and self._asked < horizon:
             start = self._asked
-            end = min(start - start % PIECE + PIECE, horizon + -horizon % BLOCK, self.size)
+            end = min(start - start % PIECE + PIECE, horizon)
             self._pieces.append(Piece(self, pool, start, end))
             self._asked = end
 

@@ -14,10 +14,11 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from mallee.objects.engine.base import Content, ContentMissing, EngineError, IsLive, Label, Moved, Writer
-from mallee.objects.engine.rados import births, layout, packs, trash, turns, upkeep
+from mallee.objects.engine.rados import births, errors, layout, packs, trash, turns, upkeep
 from mallee.objects.engine.rados import scrub as scrubbing
 from mallee.objects.engine.rados.births import Births
 from mallee.objects.engine.rados.contents import StripedContent, StripedWriter
+from mallee.objects.engine.rados.errors import Fault
 from mallee.objects.engine.rados.layout import Packed, Striped
 from mallee.objects.engine.rados.link import Link
 from mallee.objects.engine.rados.packs import PACK, Packer
@@ -28,6 +29,7 @@ log = logging.getLogger("mallee.objects.rados")
 ASK_ROOM = 64 * 1024 * 1024
 """Only for contents as large as this the monitors are asked whether there is room."""
 ROOM_AGE = 10.0
+SCARCE = 1024**3
 
 
 class RadosEngine:
@@ -128,12 +130,30 @@ class RadosEngine:
             pool, turn = mine
             return upkeep.compact(pool, moved, self._compacted, self._clock() + self._linger, turn.go_on)
 
-    def scrub(self, is_live: IsLive, budget: float) -> scrubbing.Scrubbed:
+    def scrub(self, is_live: IsLive, budget: float) -> scrubbing.Findings:
+        """What the pass that is under way has found so far, its end included if this run reached it."""
         with turns.turn(self._link, "scrub", self._process, self._clock) as mine:
             if mine is None:
-                return scrubbing.Scrubbed()
+                return self.scrubbed()[0] or scrubbing.Findings()
             pool, turn = mine
-            return scrubbing.scrub(pool, is_live, budget, turn.go_on)
+            return scrubbing.scrub(pool, is_live, budget, self._clock(), turn.go_on)
+
+    def scrubbed(self) -> tuple[scrubbing.Findings | None, scrubbing.Findings | None]:
+        """The pass that is under way, and the last whole one."""
+        with self._link.talking() as pool:
+            return scrubbing.report(pool)
+
+    def faults(self) -> list[Fault]:
+        """What an operator has to do something about. Asks the cluster, so it may take as long as that may."""
+        try:
+            room = self._free()
+        except EngineError as error:
+            return [Fault("objects-ceph-away", error.cause, error.remedy)]
+        if room < SCARCE:
+            return [
+                Fault("objects-ceph-full", f"The Ceph pool {self._link.pool_name} has room for {room} bytes only.", errors.FULL)
+            ]
+        return []
 
     @property
     def closed(self) -> bool:

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import errno
+from dataclasses import dataclass
 
 from mallee.objects.engine.base import EngineError
 from mallee.objects.engine.rados.librados import LibraryMissing, RadosError
 
 BLOCKLISTED = errno.ESHUTDOWN
 
-_FULL = "Add OSDs or delete objects; `ceph df` and `ceph health detail` show what is full. Deleting works meanwhile."
+FULL = "Add OSDs or delete objects; `ceph df` and `ceph health detail` show what is full. Deleting works meanwhile."
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Something that an operator has to do. ``name`` is stable, for those who count them."""
+
+    name: str
+    cause: str
+    remedy: str
 
 
 class Lapsed(EngineError):
@@ -27,7 +37,7 @@ def engine_error(reason: RadosError | LibraryMissing, pool: str, user: str) -> E
         )
     if number in (errno.ENOSPC, errno.EDQUOT):
         which = "the pool's quota is used up" if number == errno.EDQUOT else "the cluster is full"
-        return EngineError(f"Ceph takes no more data in {pool}: {which}.", _FULL)
+        return EngineError(f"Ceph takes no more data in {pool}: {which}.", FULL)
     if number in (errno.EACCES, errno.EPERM):
         return EngineError(
             f"Ceph refuses {user} on the pool {pool} ({reason}).",

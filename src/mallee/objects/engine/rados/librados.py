@@ -13,6 +13,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import os
+import weakref
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from ctypes import POINTER, byref, c_char_p, c_int, c_size_t, c_uint8, c_uint64, c_void_p
 from typing import Any
@@ -68,6 +69,7 @@ _SIGNATURES: dict[str, tuple[Any, list[Any]]] = {
     "rados_write_op_zero": (None, [_Handle, c_uint64, c_uint64]),
     "rados_write_op_remove": (None, [_Handle]),
     "rados_write_op_omap_set": (None, [_Handle, POINTER(c_char_p), POINTER(c_char_p), POINTER(c_size_t), c_size_t]),
+    "rados_write_op_omap_clear": (None, [_Handle]),
     "rados_write_op_omap_rm_keys": (None, [_Handle, POINTER(c_char_p), c_size_t]),
     "rados_aio_write_op_operate": (c_int, [_Handle, _Handle, _Handle, c_char_p, c_void_p, c_int]),
     "rados_create_read_op": (_Handle, []),
@@ -161,15 +163,16 @@ class Cluster:
 class Pending:
     """An operation on its way."""
 
-    __slots__ = ("_code", "_completion", "_io", "_lib", "_op", "name")
+    __slots__ = ("__weakref__", "_code", "_completion", "_lib", "_op", "_pool", "name")
 
     def __init__(self, pool: Pool, name: str, op: Read | Write) -> None:
         self._lib = pool.lib
-        self._io = pool.io
+        self._pool = pool
         self._op = op
         self._code: int | None = None
         self._completion = _Handle()
         self.name = name
+        pool.flying[id(self)] = weakref.ref(self)
         self._lib.rados_aio_create_completion2(None, None, byref(self._completion))
         code = op.operate(pool.io, self._completion, name.encode())
         if code < 0:
@@ -199,12 +202,13 @@ class Pending:
     def drop(self) -> None:
         """The result is not wanted any more. Returns when nothing writes into its memory any more."""
         if self._code is None:
-            self._lib.rados_aio_cancel(self._io, self._completion)
+            self._lib.rados_aio_cancel(self._pool.io, self._completion)
             self._lib.rados_aio_wait_for_complete(self._completion)
             self._settle(-errno.ECANCELED)
 
     def _settle(self, code: int) -> None:
         self._code = code
+        self._pool.flying.pop(id(self), None)
         self._lib.rados_aio_release(self._completion)
         self._op.settled(code)
 
@@ -284,6 +288,10 @@ class Write:
         contents = (c_char_p * count)(*values.values())
         lengths = (c_size_t * count)(*[len(value) for value in values.values()])
         self._lib.rados_write_op_omap_set(self._handle, names, contents, lengths, count)
+        return self
+
+    def clear_keys(self) -> Write:
+        self._lib.rados_write_op_omap_clear(self._handle)
         return self
 
     def remove_keys(self, keys: Sequence[str]) -> Write:
@@ -421,6 +429,7 @@ class Pool:
         self.lib = cluster.lib
         self.cluster = cluster
         self.io = _Handle()
+        self.flying: dict[int, weakref.ref[Pending]] = {}
         _checked(self.lib.rados_ioctx_create(cluster.handle, name.encode(), byref(self.io)), f"opening the pool {name}")
 
     def submit(self, name: str, op: Read | Write) -> Pending:
@@ -456,4 +465,8 @@ class Pool:
                 lib.rados_object_list_cursor_free(io, each)
 
     def close(self) -> None:
+        """What is still on its way is given up: nothing may use the pool afterwards, not even a collection of garbage."""
+        for reference in list(self.flying.values()):
+            if (pending := reference()) is not None:
+                pending.drop()
         self.lib.rados_ioctx_destroy(self.io)

@@ -24,6 +24,26 @@ from mallee.objects.engine.rados.librados import Cluster, LibraryMissing, Pendin
 PAUSE = 2.0
 OWNER = "mallee"
 
+SHARDS = 16
+SESSIONS, HOLDS, UPKEEP = "mallee.sessions", "mallee.holds", "mallee.upkeep"
+
+
+def births(shard: int) -> str:
+    return f"mallee.births.{shard:x}"
+
+
+def trash(shard: int) -> str:
+    return f"mallee.trash.{shard:x}"
+
+
+def touched(shard: int) -> str:
+    return f"mallee.touched.{shard:x}"
+
+
+BOOKS = (SESSIONS, HOLDS, UPKEEP, *(table(number) for table in (births, trash, touched) for number in range(SHARDS)))
+"""The objects whose omaps are the engine's books. They are made at the beginning: a full pool takes no new object, but does take rows in those that
+are there, and so contents can still be discarded."""
+
 
 class Link:
     def __init__(self, conf: str, pool: str, user: str, keyring: str = "", owner: str = "", timeout: float = 30.0) -> None:
@@ -34,6 +54,9 @@ class Link:
         self._owner = owner
         seconds = str(math.ceil(timeout))
         self._options = dict.fromkeys(("rados_osd_op_timeout", "rados_mon_op_timeout", "client_mount_timeout"), seconds)
+        # an operation that waits for so long makes librados ask for a new map; by default after 10 s, which one that ends sooner never comes to:
+        # it would go on asking an OSD that has long been replaced
+        self._options |= {"objecter_timeout": str(min(10.0, timeout / 3)), "objecter_tick_interval": str(min(5.0, timeout / 6))}
         if keyring:
             self._options["keyring"] = keyring
         self._lock = threading.Lock()
@@ -80,6 +103,8 @@ class Link:
     def _own(self, pool: Pool) -> None:
         look = Read().attributes_too()
         if pool.submit(OWNER, look).missing():
+            for made in [pool.submit(name, Write().create(exclusive=False)) for name in BOOKS]:
+                made.wait()
             try:
                 pool.submit(OWNER, Write().create().attribute("owner", self._owner.encode())).wait()
                 return

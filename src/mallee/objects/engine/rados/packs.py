@@ -19,10 +19,11 @@ from dataclasses import dataclass, field
 
 from mallee.objects.engine.base import ContentDamaged, ContentMissing, EngineError, Label, Span
 from mallee.objects.engine.rados import layout
-from mallee.objects.engine.rados.births import SHARDS, Births, Claim, shard
+from mallee.objects.engine.rados.births import Births, Claim, shard
+from mallee.objects.engine.rados.errors import Lapsed
 from mallee.objects.engine.rados.layout import Entry, Packed
 from mallee.objects.engine.rados.librados import Pending, Pool, RadosError, Read, Write
-from mallee.objects.engine.rados.link import Link, rows
+from mallee.objects.engine.rados.link import SHARDS, Link, rows, touched
 
 PACK = 4 * 1024 * 1024
 RECORDS = 4096
@@ -65,9 +66,7 @@ class Packer:
                     begun.append(pack)
                     count = self._write(pack, labelled, locations, flying)
                     del labelled[:count]
-                with self._link.talking():
-                    for each in flying:
-                        each.wait()
+                self._await(flying, 0)
             except BaseException:
                 # whether it was written is not known: nothing is written there again, and nobody refers to it
                 for pack in begun:
@@ -115,9 +114,20 @@ class Packer:
         op.write(b"".join(parts), start)
         with self._link.talking() as pool:
             flying.append(pool.submit(identity, op))
-            while len(flying) > WRITES:
-                flying.pop(0).wait()
+        self._await(flying, WRITES)
         return len(parts)
+
+    def _await(self, flying: list[Pending], left: int) -> None:
+        with self._link.talking():
+            while len(flying) > left:
+                try:
+                    flying.pop(0).wait()
+                except RadosError as error:
+                    if error.number not in (errno.ECANCELED, errno.ENOENT):
+                        raise
+                    raise Lapsed(
+                        "The pack that was appended to was taken for abandoned by a sweep.", "The next one is another."
+                    ) from None
 
     def _seal(self) -> None:
         pack, self._pack = self._pack, None
@@ -168,8 +178,8 @@ class SmallContent:
 def read(link: Link, place: Packed) -> SmallContent:
     """One look, and all of it is here and verified. Raises ContentMissing, ContentDamaged, EngineError."""
     buffer = bytearray(place.length)
-    look = Read().into(buffer, place.offset, place.length)
     with link.talking() as pool:
+        look = Read().into(buffer, place.offset, place.length)
         try:
             pool.submit(place.identity, look).wait()
             return SmallContent(bytes(layout.read_record(place.identity, place.offset, memoryview(buffer)[: look.filled])[1]))
@@ -196,10 +206,6 @@ def discarded(pool: Pool, identity: str, only: int | None = None) -> dict[int, i
     """Offset and length of the records of a pack that were discarded. Raises RadosError."""
     prefix = "" if only is None else _key(only)
     return {int(key): int(value) for key, value in rows(pool, identity, prefix)}
-
-
-def touched(number: int) -> str:
-    return f"mallee.touched.{number:x}"
 
 
 def discard(pool: Pool, places: Iterable[Packed]) -> None:

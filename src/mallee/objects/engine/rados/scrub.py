@@ -7,44 +7,85 @@ only a client can leave that was stopped for longer than its lease in the middle
 
 from __future__ import annotations
 
+import dataclasses
 import errno
+import json
+import logging
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 from mallee.objects.engine.base import ContentDamaged, IsLive, Label
 from mallee.objects.engine.rados import layout, packs, upkeep
 from mallee.objects.engine.rados.layout import STRIPE, Packed, Striped
 from mallee.objects.engine.rados.librados import Pool, RadosError, Read, Write
-from mallee.objects.engine.rados.link import put, rows
-from mallee.objects.engine.rados.turns import UPKEEP
+from mallee.objects.engine.rados.link import UPKEEP, put, rows
 
-POSITION = "scrub.position"
+log = logging.getLogger("mallee.objects.rados")
+
+STATE = "scrub.state"
 WHOLE = 2**20
 """The pool is cut into so many parts at most; the position counts them."""
 PER_PART = 64
+_LISTED = 1000
 
 
 @dataclass(slots=True)
-class Scrubbed:
-    """What one turn of the scrub found. ``damaged``: locations, with their labels, that somebody refers to and nobody can read any more."""
+class Findings:
+    """Of one pass. ``damaged`` lists contents (location, label) that somebody refers to and nobody can read any more, at most 1,000 of the ``lost``
+    ones; ``orphaned`` are stripes without a first one, which were removed."""
 
-    verified: int = 0  # bytes
+    number: int = 1
+    began: float = 0.0
+    ended: float = 0.0
     contents: int = 0
-    removed: int = 0  # bytes of stripes without a first one
+    verified: int = 0  # bytes
+    orphaned: int = 0
+    orphaned_bytes: int = 0
+    lost: int = 0
     damaged: list[tuple[str, Label]] = field(default_factory=list)
     position: float = 0.0  # between 0 and 1
-    complete: bool = False  # the end was reached; the next turn begins anew
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.ended)
+
+    def lose(self, location: str, label: Label) -> None:
+        if any(location == known for known, _ in self.damaged):
+            return
+        self.lost += 1
+        if len(self.damaged) < _LISTED:
+            self.damaged.append((location, label))
+        log.error("%s is damaged in the pool: %s", location, label)
 
 
-def scrub(pool: Pool, is_live: IsLive, budget: float, go_on: Callable[[], bool]) -> Scrubbed:
-    """Raises RadosError."""
+def _read(saved: Any) -> Findings | None:
+    if not saved:
+        return None
+    known = {each.name for each in dataclasses.fields(Findings)}
+    found = Findings(**{name: value for name, value in saved.items() if name in known})
+    found.damaged = [(location, label) for location, label in found.damaged]
+    return found
+
+
+def report(pool: Pool) -> tuple[Findings | None, Findings | None]:
+    """The pass that is under way, and the last whole one. Raises RadosError."""
+    saved = json.loads(dict(rows(pool, UPKEEP, STATE)).get(STATE, b"{}"))
+    return _read(saved.get("found")), _read(saved.get("last"))
+
+
+def scrub(pool: Pool, is_live: IsLive, budget: float, now: float, go_on: Callable[[], bool]) -> Findings:
+    """What this pass has found so far; ``complete`` if this run ended it. At least one part is verified, however small the budget. Raises
+    RadosError."""
     end = time.monotonic() + budget
-    found = Scrubbed()
-    at = int(dict(rows(pool, UPKEEP, POSITION)).get(POSITION, b"0"))
+    found, last = report(pool)
+    if found is None:
+        found = Findings(1 if last is None else last.number + 1, now)
+    at = int(found.position * WHOLE)
     step = WHOLE // min(WHOLE, 1 << max(0, (pool.objects() // PER_PART).bit_length()))
     at -= at % step
-    while time.monotonic() < end and go_on():
+    while True:
         suspects: list[tuple[str, Label]] = []
         unborn = {birth.block for birth in upkeep.all_births(pool)}
         for name in pool.names(at // step, WHOLE // step):
@@ -52,24 +93,30 @@ def scrub(pool: Pool, is_live: IsLive, budget: float, go_on: Callable[[], bool])
             if parsed is not None:
                 _look(pool, *parsed, found, suspects, unborn)
         if suspects:
-            live = is_live(suspects)
-            found.damaged += [suspect for suspect, wanted in zip(suspects, live, strict=True) if wanted]
+            for suspect, wanted in zip(suspects, is_live(suspects), strict=True):
+                if wanted:
+                    found.lose(*suspect)
         at += step
-        found.complete = at >= WHOLE
-        put(pool, UPKEEP, {POSITION: str(0 if found.complete else at).encode()}).wait()
-        if found.complete:
-            break
-    found.position = at / WHOLE
-    return found
+        found.position = at / WHOLE
+        if at >= WHOLE:
+            found.ended = now
+        state = {"last": dataclasses.asdict(found)} if found.complete else {"found": dataclasses.asdict(found)}
+        if not found.complete and last is not None:
+            state["last"] = dataclasses.asdict(last)
+        put(pool, UPKEEP, {STATE: json.dumps(state).encode()}).wait()
+        if found.complete or time.monotonic() >= end or not go_on():
+            return found
 
 
-def _look(pool: Pool, identity: str, number: int, found: Scrubbed, suspects: list[tuple[str, Label]], unborn: set[str]) -> None:
+def _look(pool: Pool, identity: str, number: int, found: Findings, suspects: list[tuple[str, Label]], unborn: set[str]) -> None:
     if number:
         head = Read().attributes_too()
         if pool.submit(identity, head).missing():
             if layout.block_of(identity) not in unborn:
                 name = layout.stripe_name(identity, number)
-                found.removed += 0 if pool.submit(name, Write().remove()).missing() else STRIPE
+                if not pool.submit(name, Write().remove()).missing():
+                    found.orphaned += 1
+                    found.orphaned_bytes += STRIPE
             return
         _stripe(pool, identity, number, head.attributes, found, suspects)
         return
@@ -86,7 +133,7 @@ def _look(pool: Pool, identity: str, number: int, found: Scrubbed, suspects: lis
 
 
 def _stripe(
-    pool: Pool, identity: str, number: int, head: dict[str, bytes], found: Scrubbed, suspects: list[tuple[str, Label]]
+    pool: Pool, identity: str, number: int, head: dict[str, bytes], found: Findings, suspects: list[tuple[str, Label]]
 ) -> None:
     """Verifies one stripe; ``head``: the attributes of the content's first one."""
     name = layout.stripe_name(identity, number)
@@ -136,7 +183,7 @@ def _all_there(pool: Pool, identity: str, head: dict[str, bytes], suspects: list
             _suspect(identity, head, suspects)
 
 
-def _pack(pool: Pool, identity: str, found: Scrubbed, suspects: list[tuple[str, Label]]) -> None:
+def _pack(pool: Pool, identity: str, found: Findings, suspects: list[tuple[str, Label]]) -> None:
     whole = packs.load(pool, identity)
     if whole is None:
         return

@@ -12,19 +12,14 @@ import errno
 from collections.abc import Callable, Iterable
 
 from mallee.objects.engine.rados import layout
-from mallee.objects.engine.rados.births import SHARDS, shard
+from mallee.objects.engine.rados.births import shard
 from mallee.objects.engine.rados.contents import remove_stripes
 from mallee.objects.engine.rados.layout import Packed, Striped
 from mallee.objects.engine.rados.librados import Pool, RadosError, Write
-from mallee.objects.engine.rados.link import drop, put, rows
+from mallee.objects.engine.rados.link import HOLDS, SHARDS, drop, put, rows, trash
 
 LINGER = 600.0
-HOLDS = "mallee.holds"
 AT_ONCE = 128
-
-
-def _trash(number: int) -> str:
-    return f"mallee.trash.{number:x}"
 
 
 def _row(due: float, place: Striped | Packed) -> str:
@@ -41,7 +36,7 @@ def throw(pool: Pool, places: Iterable[Striped | Packed], due: float) -> None:
         for place, mark in zip(part, marks, strict=True):
             if not mark.missing():
                 found.setdefault(shard(place.identity), {})[_row(due, place)] = b""
-        for pending in [put(pool, _trash(number), values) for number, values in found.items()]:
+        for pending in [put(pool, trash(number), values) for number, values in found.items()]:
             pending.wait()
 
 
@@ -50,7 +45,7 @@ def empty(pool: Pool, now: float, go_on: Callable[[], bool]) -> int:
     held: dict[str, float] | None = None
     given = 0
     for number in range(SHARDS):
-        for key, _ in rows(pool, _trash(number)):
+        for key, _ in rows(pool, trash(number)):
             due, _, location = key.partition(".")
             if int(due, 16) > now * 1e6:
                 break
@@ -61,13 +56,13 @@ def empty(pool: Pool, now: float, go_on: Callable[[], bool]) -> int:
             place = layout.parse(location)
             if place is not None:
                 if (until := held.get(place.identity, 0.0)) > now:
-                    put(pool, _trash(number), {_row(until, place): b""}).wait()
+                    put(pool, trash(number), {_row(until, place): b""}).wait()
                 elif isinstance(place, Striped):
                     remove_stripes(pool, place.identity, layout.stripes(place.size))
                     given += place.size
                 else:
                     given += 0 if pool.submit(place.identity, Write().remove()).missing() else place.length
-            drop(pool, _trash(number), [key]).wait()
+            drop(pool, trash(number), [key]).wait()
     return given
 
 

@@ -11,9 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from mallee.objects.engine.rados.librados import Pool, RadosError, Write
-from mallee.objects.engine.rados.link import Link, rows
+from mallee.objects.engine.rados.link import UPKEEP, Link, rows
 
-UPKEEP = "mallee.upkeep"
 LEASE = 300.0
 
 
@@ -46,7 +45,7 @@ class Turn:
         until = self._clock() + lease
         new = json.dumps({"by": self._process, "until": until}).encode()
         try:
-            self._pool.submit(UPKEEP, Write().create(exclusive=False).if_key(self._what, old).keys({self._what: new})).wait()
+            self._pool.submit(UPKEEP, Write().if_key(self._what, old).keys({self._what: new})).wait()
         except RadosError as error:
             if error.number == errno.ECANCELED:
                 return False

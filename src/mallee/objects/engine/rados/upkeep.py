@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 from mallee.objects.engine.base import ContentDamaged, IsLive, Label, Moved
 from mallee.objects.engine.rados import layout, packs, trash
-from mallee.objects.engine.rados.births import GRACE, SESSIONS, SHARDS
+from mallee.objects.engine.rados.births import GRACE
 from mallee.objects.engine.rados.contents import remove_stripes
 from mallee.objects.engine.rados.layout import Packed, Striped
 from mallee.objects.engine.rados.librados import Pool, Read, Write
-from mallee.objects.engine.rados.link import drop, rows
+from mallee.objects.engine.rados.link import SESSIONS, SHARDS, births, drop, rows
 from mallee.objects.engine.rados.packs import Packer
 
 AT_ONCE = 32
@@ -53,7 +53,7 @@ def settled_births(pool: Pool, now: float, grace: float) -> Iterator[Birth]:
 
 def all_births(pool: Pool) -> Iterator[Birth]:
     for number in range(SHARDS):
-        table = f"mallee.births.{number:x}"
+        table = births(number)
         for block, value in rows(pool, table):
             row = json.loads(value)
             yield Birth(table, block, row["session"], row["opened"], row.get("settled"), row.get("used", layout.IDS_PER_BLOCK))
