@@ -56,5 +56,5 @@ def has(patterns: list[re.Pattern[str]], key: str) -> bool:
 
 @functools.cache
 def _pattern(text: str) -> re.Pattern[str]:
-    """``${…}`` stands for anything, nothing included (a region, where there is none)."""
-    return re.compile(".*".join(re.escape(part) for part in re.split(r"\$\{[^}]*\}", text)), re.IGNORECASE)
+    """``${…}`` (of S3's tags ``<key>``) stands for anything, nothing included (a region, where there is none)."""
+    return re.compile(".*".join(re.escape(part) for part in re.split(r"\$\{[^}]*\}|<key>", text)), re.IGNORECASE)

@@ -98,6 +98,17 @@ KINDS: dict[str, str] = {
     "mallee.PolicyId": "service-control-policy",
     "ProviderArn": "oidc-provider-arn",
     "ResourceARN": "quota-arn",
+    "s3.Bucket": "bucket",
+    "s3.Key": "object-key",
+    "s3.CreateBucket.Key": "",  # a tag's
+    "s3.VersionId": "object-version",
+    "s3.UploadId": "upload",
+    "s3.CopySource": "copy-source",
+    "s3.Id": "bucket-configuration",
+    "s3control.Bucket": "bucket",
+    "s3control.BucketAccountId": "account",
+    "s3control.Name": "access-point",
+    "s3control.ResourceArn": "bucket-arn",
 }
 
 PLAIN = frozenset({
@@ -106,7 +117,7 @@ PLAIN = frozenset({
     "Owners", "ExecutableUsers", "OwnerIds", "AWSServiceName", "ServiceName", "VersionId", "ExternalId", "RoleSessionName",
     "ActionNames", "ResourceArns",  # of a simulation: nothing is looked up
     # of things that this cloud does not have, and refuses
-    "IpamPoolId", "AssociatedSubnetIds", "ServiceSpecificCredentialId", "ContextId", "ProviderId",
+    "IpamPoolId", "AssociatedSubnetIds", "ServiceSpecificCredentialId", "ContextId", "ProviderId", "SSEKMSKeyId", "DataSourceId",
 })  # fmt: skip
 
 _LOOKS = re.compile(r"(Id|Ids|Arn|Arns|ARN|Name|Names|SerialNumber)$")
@@ -126,7 +137,7 @@ class Asked:
 def kind_of(service: str, operation: str, member: str) -> str | None:
     for name in (f"{service}.{operation}.{member}", f"{service}.{member}", member):
         if name in KINDS:
-            return KINDS[name]
+            return KINDS[name] or None
     return None
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -26,6 +27,18 @@ def model(cloud: TestCloud, service: str, operation: str) -> Any:
 def method(client: Any, operation: str) -> Any:
     names = {value: key for key, value in client.meta.method_to_api_mapping.items()}
     return getattr(client, names[operation])
+
+
+def options(service: str) -> dict[str, Any]:
+    """Of clients: none of the services needs any but one."""
+    return victims.CONTROL if service == "s3control" else {}
+
+
+# All that anybody may learn of another account's bucket is that there is one: names of buckets are the whole cloud's.
+CLOSED = re.compile(
+    r"403 (AccessDenied: Access Denied|403: Forbidden)"
+    r'|\{"Errors": \[\{"Code": "AccessDenied", "Key": "[^"]*", "Message": "Access Denied"\}\]\}'
+)
 
 
 def answer(client: Any, operation: str, asked: dict[str, Any]) -> str:
@@ -56,10 +69,10 @@ def test_every_identifier_is_known(sqlite_cloud: TestCloud) -> None:
 
 def test_a_foreign_resource_is_a_missing_one(scene: tuple[TestCloud, Account, victims.Victim]) -> None:
     cloud, intruder, victim = scene
-    maker, differ, asked = isolation.Maker(victim.usual), [], 0
+    maker, differ, asked = isolation.Maker({**victim.usual, "s3control.AccountId": intruder.id}), [], 0
     rows = _rows_of(cloud, victim.account.id)
     for service, operation in OPERATIONS:
-        client = intruder.client(service, validate=False)
+        client = intruder.client(service, validate=False, **options(service))
         shape = model(cloud, service, operation)
         for path, kind in isolation.places(service, shape):
             mine = victim.identifiers.get(kind)
@@ -73,6 +86,8 @@ def test_a_foreign_resource_is_a_missing_one(scene: tuple[TestCloud, Account, vi
                 except ParamValidationError as problem:
                     raise AssertionError(f"{service}.{operation} {path}: {problem}") from problem
             asked += 1
+            if kind in ("bucket", "bucket-arn") and CLOSED.fullmatch(told[0]):
+                continue
             if told[0] != told[1] and (service, operation, path[-1]) not in victims.TOLD_BY_AWS:
                 differ.append(f"{service}.{operation} {'.'.join(path)}\n    foreign: {told[0][:300]}\n    missing: {told[1][:300]}")
             assert "InternalFailure" not in told[0] and "InternalError" not in told[0], f"{service}.{operation} {path}"
@@ -84,10 +99,10 @@ def test_a_foreign_resource_is_a_missing_one(scene: tuple[TestCloud, Account, vi
 def test_no_answer_tells_of_another_account(scene: tuple[TestCloud, Account, victims.Victim]) -> None:
     """Whatever is asked without naming anything: nothing of the victim's is in the answer."""
     cloud, intruder, victim = scene
-    maker = isolation.Maker(victim.usual)
+    maker = isolation.Maker({**victim.usual, "s3control.AccountId": intruder.id})
     secrets = victim.everything()
     for service, operation in OPERATIONS:
-        told = answer(intruder.client(service), operation, maker.required(service, model(cloud, service, operation)))
+        told = answer(intruder.client(service, **options(service)), operation, maker.required(service, model(cloud, service, operation)))
         leaked = [each for each in secrets if each in told]
         assert not leaked, f"{service}.{operation} tells {leaked}: {told[:500]}"
 

@@ -17,6 +17,9 @@ PLAIN: frozenset[str] = frozenset({"InstanceType", "ZoneNames", "ZoneIds", "Regi
 # (service, operation, member) where AWS's own answer tells a foreign resource from a missing one
 TOLD_BY_AWS: frozenset[tuple[str, str, str]] = frozenset({
     ("sts", "GetAccessKeyInfo", "AccessKeyId"),  # whose key it is, is what the operation is for
+    ("s3", "CreateBucket", "Bucket"),  # names of buckets are the whole cloud's
+    ("s3control", "CreateAccessPoint", "BucketAccountId"),  # whoever makes one on another's bucket must know whose it is
+    ("s3control", "ListAccessPoints", "Bucket"),  # the caller's own on that bucket
 })  # fmt: skip
 
 
@@ -167,10 +170,38 @@ def _administration(cloud: TestCloud, victim: Victim) -> None:
     }  # fmt: skip
 
 
+def _objects(cloud: TestCloud, victim: Victim) -> None:
+    """A bucket with everything that a name or id leads to. That a bucket is there, anybody may learn; nothing else of it."""
+    s3, found = victim.account.client("s3"), victim.identifiers
+    found["bucket"], found["object-key"], found["bucket-configuration"] = "the-victims-bucket", "the-victims-key", "the-victims-metrics"
+    bucket, key = found["bucket"], found["object-key"]
+    s3.create_bucket(Bucket=bucket)
+    s3.put_bucket_versioning(Bucket=bucket, VersioningConfiguration={"Status": "Enabled"})
+    found["object-version"] = s3.put_object(Bucket=bucket, Key=key, Body=b"the victim's")["VersionId"]
+    found["upload"] = s3.create_multipart_upload(Bucket=bucket, Key=key)["UploadId"]
+    found["copy-source"] = f"{bucket}/{key}"
+    name = found["bucket-configuration"]
+    s3.put_bucket_metrics_configuration(Bucket=bucket, Id=name, MetricsConfiguration={"Id": name})
+    control, found["access-point"] = victim.account.client("s3control", **CONTROL), "the-victims-point"
+    control.create_access_point(AccountId=victim.account.id, Name=found["access-point"], Bucket=bucket)
+    found["bucket-arn"] = f"arn:aws:s3:::{bucket}"
+    victim.usual |= {
+        "s3.Bucket": bucket, "s3.Key": key, "s3.CopySource": found["copy-source"], "s3.UploadId": found["upload"],
+        "s3.PartNumber": 1, "s3.Id": name, "s3.Status": "Enabled", "s3.RenameSource": key, "s3.CreateBucket": {"Bucket": "the-intruders-bucket"},
+        "s3.DeleteObjects": {"Delete": {"Objects": [{"Key": "x"}]}}, "s3.CopyObject": {"Key": "a-copy"}, "s3.UploadPartCopy": {"Key": "a-copy"},
+        "s3control.Bucket": bucket, "s3control.Name": "the-intruders-point",
+        "s3control.ResourceArn": found["bucket-arn"], "s3control.Policy": POLICY,
+    }  # fmt: skip
+
+
+CONTROL: dict[str, Any] = {"inject_host_prefix": False}
+"""For clients of S3 Control, which otherwise put the account before the host's name."""
+
 FURNISHERS: list[Callable[[TestCloud, Victim], None]] = [
     _network,
     _instance,
     _principals,
     _credentials,
     _administration,
+    _objects,
 ]

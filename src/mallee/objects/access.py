@@ -205,9 +205,9 @@ def copying(*, part: bool = False) -> Access:
     def find(call: Call) -> Iterator[Check]:
         given = call.input
         target = Target(call, the_bucket(call), given["Key"])
+        yield put(call, target, "s3:PutObject")
         copied = the_source(call)
         yield on_object(call, copied, _GET if copied.version_id is None else _GET_VERSION, READ)
-        yield put(call, target, "s3:PutObject")
         for each in _asked_by_headers(given):
             yield put(call, target, each)
         if not part and given.get("TaggingDirective") != "REPLACE" and copied.tags:
@@ -229,10 +229,10 @@ def renaming() -> Access:
 
     def find(call: Call) -> Iterator[Check]:
         found = the_bucket(call)
+        yield put(call, Target(call, found, call.input["Key"]), "s3:PutObject")
         old = Target(call, found, renamed(call.input["RenameSource"], found.name).key)
         yield on_object(call, old, _GET, READ)
         yield remove(call, old, "s3:DeleteObject")
-        yield put(call, Target(call, found, call.input["Key"]), "s3:PutObject")
 
     return Access(_ON_OBJECT, find=find, action="s3:PutObject", actions=lambda call: names, plain=_is_plain_object)
 
@@ -241,11 +241,12 @@ def deleting() -> Access:
     """DeleteObject."""
 
     def actions(call: Call) -> tuple[str, ...]:
-        return ("s3:DeleteObjectVersion",) if "VersionId" in call.input else ("s3:DeleteObject",)
+        found = ("s3:DeleteObjectVersion",) if "VersionId" in call.input else ("s3:DeleteObject",)
+        return (*found, _GET) if _compares(call.input.get("IfMatch")) else found
 
     def find(call: Call) -> Iterator[Check]:
         given = call.input
-        yield from removals(call, Target(call, the_bucket(call), given["Key"], given.get("VersionId")))
+        yield from removals(call, Target(call, the_bucket(call), given["Key"], given.get("VersionId")), given.get("IfMatch"))
 
     return Access(_ON_OBJECT, find=find, action="s3:DeleteObject", actions=_bypassing(actions), plain=_is_plain)
 
@@ -360,10 +361,17 @@ def put(call: Call, target: Target, action: str) -> Check:
     return _asked(call, target.bucket, action, target.resource, target=target, granted=granted)
 
 
-def removals(call: Call, target: Target) -> Iterator[Check]:
+def removals(call: Call, target: Target, match: str | None = None) -> Iterator[Check]:
+    """``match``: the ETag that it must have, which it takes a reader to compare."""
     yield remove(call, target, "s3:DeleteObject" if target.version_id is None else "s3:DeleteObjectVersion")
+    if _compares(match):
+        yield on_object(call, target, _GET, READ)
     if call.input.get("BypassGovernanceRetention"):
         yield on_object(call, target, _BYPASS)
+
+
+def _compares(match: str | None) -> bool:
+    return match is not None and match.strip() != "*"
 
 
 def remove(call: Call, target: Target, action: str) -> Check:
@@ -463,15 +471,16 @@ def missing_key_error(call: Call, found: Bucket, key: str | None = None) -> AwsE
     return AwsError("NoSuchKey", "The specified key does not exist.", status=404, Key=call.input["Key"] if key is None else key)
 
 
-def refusals(call: Call, found: Bucket) -> Callable[[str, str | None], AwsError | None]:
-    """For DeleteObjects: what says of each key and version why the caller may not remove it, or None."""
-    asked = ("s3:DeleteObject", "s3:DeleteObjectVersion", *((_BYPASS,) if call.input.get("BypassGovernanceRetention") else ()))
-    if _nobody_else(call, found, "ExpectedBucketOwner") and all(authorize.certain(call, action) for action in asked):
-        return lambda key, version_id: None
+def refusals(call: Call, found: Bucket) -> Callable[[str, str | None, str | None], AwsError | None]:
+    """For DeleteObjects: what says of each key, version and ETag to be compared why the caller may not remove it, or None."""
+    asked = ("s3:DeleteObject", "s3:DeleteObjectVersion", _GET, *((_BYPASS,) if call.input.get("BypassGovernanceRetention") else ()))
+    plain = _nobody_else(call, found, "ExpectedBucketOwner") and found.ownership == ENFORCED
+    if plain and all(authorize.certain(call, action) for action in asked):
+        return lambda key, version_id, match: None
 
-    def refusal(key: str, version_id: str | None) -> AwsError | None:
+    def refusal(key: str, version_id: str | None, match: str | None) -> AwsError | None:
         try:
-            for each in removals(call, Target(call, found, key, version_id)):
+            for each in removals(call, Target(call, found, key, version_id, match), match):
                 authorize.check(call, each)
         except AwsError as error:
             return error

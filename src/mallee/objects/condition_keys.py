@@ -56,6 +56,8 @@ def of(action: str) -> Readers:
     for actions, readers in _GROUPS:
         if action in actions:
             found |= readers
+    if action.endswith("BucketObjectLockConfiguration"):
+        del found["s3:x-amz-content-sha256"]
     return found
 
 
@@ -136,6 +138,11 @@ def _tag_keys(call: Call, *_: Any) -> Value:
     return list(request_tags(call)) or None
 
 
+def _match_of_one(call: Call, bucket: Bucket | None, target: Target | None) -> Value:
+    """Of DeleteObjects, where each key has its own."""
+    return None if target is None else target.match
+
+
 _until = _first(_member("ObjectLockRetainUntilDate"), _member("Retention", "RetainUntilDate"))
 
 
@@ -205,6 +212,7 @@ _GROUPS: Final = (
     (frozenset({"s3:PutObjectRetention"}), _RETENTION),
     (frozenset({"s3:PutObjectLegalHold"}), _HOLD),
     (frozenset({"s3:GetObject"}), {**_EXISTING, **_MATCH}),
+    (frozenset({"s3:DeleteObject"}), {"s3:if-match": _first(_member("IfMatch"), _match_of_one)}),
     (frozenset({
         "s3:GetObjectVersion", "s3:GetObjectAcl", "s3:GetObjectVersionAcl", "s3:GetObjectTagging", "s3:GetObjectVersionTagging",
         "s3:DeleteObjectTagging", "s3:DeleteObjectVersionTagging", "s3:GetObjectAttributes", "s3:GetObjectVersionAttributes",
