@@ -10,13 +10,14 @@ from botocore.exceptions import ClientError
 
 from mallee.identity.setup import Credentials
 from mallee.registry import COVERED
-from tests.cloud.harness import Account, TestCloud
+from tests.cloud.harness import ADMIN, Account, TestCloud
 
 HARMLESS = {
     "ec2": "describe_spot_price_history",
     "iam": "list_users",
     "sts": "get_session_token",
     "s3": "list_buckets",
+    "s3control": "list_jobs",
     "autoscaling": "describe_auto_scaling_groups",
     "cloudwatch": "list_dashboards",
     "elb": "describe_load_balancers",
@@ -33,7 +34,7 @@ HARMLESS = {
     "service-quotas": "list_service_quota_increase_requests_in_template",
     "mallee": "list_administrators",
 }
-ARGUMENTS: dict[str, dict[str, Any]] = {"ebs": {"SnapshotId": "snap-0123456789abcdef0"}}
+ARGUMENTS: dict[str, dict[str, Any]] = {"ebs": {"SnapshotId": "snap-0123456789abcdef0"}, "s3control": {"AccountId": ADMIN}}
 
 JSON = {"logs", "kms", "ssm", "events", "sqs", "cloudwatch", "service-quotas", "mallee"}  # as boto3 speaks to them
 
@@ -60,7 +61,7 @@ def test_wrong_secrets_and_unknown_keys(sqlite_cloud: TestCloud) -> None:
     for service in COVERED:
         if service == "ec2":
             expected = [("AuthFailure", 401), ("AuthFailure", 401)]
-        elif service == "s3":
+        elif service in ("s3", "s3control"):
             expected = [("SignatureDoesNotMatch", 403), ("InvalidAccessKeyId", 403)]
         elif service in JSON:
             expected = [("InvalidSignatureException", 400), ("UnrecognizedClientException", 400)]

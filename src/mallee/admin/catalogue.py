@@ -10,6 +10,7 @@ from mallee.identity.records import control
 SERVICES = {
     "ec2": "Amazon Elastic Compute Cloud (Amazon EC2)",
     "iam": "AWS Identity and Access Management (IAM)",
+    "s3": "Amazon Simple Storage Service (Amazon S3)",
     "vpc": "Amazon Virtual Private Cloud (Amazon VPC)",
 }
 """The services' names, as Service Quotas shows them."""

@@ -18,7 +18,7 @@ from mallee.wire.errors import AwsError
 
 ACCESS = {
     "create_access_point": on_point("s3:CreateAccessPoint"),
-    "get_access_point": on_point("s3:GetAccessPoint"),
+    "get_access_point": on_account("s3:GetAccessPoint"),
     "list_access_points": on_account("s3:ListAccessPoints"),
     "delete_access_point": on_point("s3:DeleteAccessPoint"),
     "get_access_point_policy": on_point("s3:GetAccessPointPolicy"),
