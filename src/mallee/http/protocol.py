@@ -12,6 +12,7 @@ them.
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from dataclasses import dataclass
 from email.utils import formatdate
@@ -35,6 +36,7 @@ class Limits:
     body_seconds: float = 60.0
     body_rate: int = 16 * 1024  # bytes a second that keep a body alive beyond body_seconds
     keep_alive_seconds: float = 75.0
+    leave_seconds: float = 10.0  # that the rest of a refused body may come in, before the connection is cut
     write_seconds: float = 60.0
     piped: int = 32
     sweep_seconds: float = 0.5
@@ -70,6 +72,9 @@ class State(ServerState):
 
 
 _HEAD, _BODY, _WHOLE, _IDLE = range(4)
+_LEFT = 0  # in the place of a refusal: the last answer was given
+_FRAMING = (b"content-length", b"transfer-encoding")
+_ADDRESS = re.compile(rb"https?://([^/?#]*)", re.IGNORECASE)
 VPC = "mallee.vpc"  # in the scope of a request that came from within a VPC: which
 
 
@@ -94,6 +99,9 @@ class Connection(HttpToolsProtocol):
         self._body_bytes = 0
         self._body_began = 0.0
         self._refusal: int | None = None
+        self._answering: RequestResponseCycle | None = None  # the exchange whose answer is the next
+        self._framing = b""  # headers that tell the end of a request's body which the parser left to another protocol
+        self._priming = False  # whether a new parser is being told of a head that is known
 
     # ------------------------------------------------------------------------------------------------------- connection
 
@@ -120,13 +128,14 @@ class Connection(HttpToolsProtocol):
     def data_received(self, data: bytes) -> None:
         if self._refusal is not None:
             return
-        super().data_received(data)
+        self._parse(data)
         if self._phase == _HEAD:
             self._head_bytes += len(data)
             if self._head_bytes > self.limits.head_bytes:
                 self._refusal = 431
-        if self._refusal is not None and not self.transport.is_closing():
-            self.transport.write(_refusal(self._refusal))
+        if self._refusal and not self.transport.is_closing():
+            if self._may_refuse():
+                self.transport.write(_refusal(self._refusal))
             self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
@@ -153,10 +162,17 @@ class Connection(HttpToolsProtocol):
             self.transport.abort()
             return
         talking = (self._phase == _HEAD and self._head_bytes) or self._phase == _BODY
-        if talking and (self.cycle is None or not self.cycle.response_started or self.cycle.response_complete):
+        if talking and self._may_refuse():
             self.transport.write(_refusal(408))
         self._refusal = 408
         self.transport.close()
+
+    def _may_refuse(self) -> bool:
+        """Whether a refusal would be taken for the answer to what it refuses: no answer to an earlier request is owed or under way."""
+        answering = self._answering
+        if answering is None or answering.response_complete:
+            return True
+        return answering is self.cycle and self._phase == _BODY and not answering.response_started
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -166,9 +182,47 @@ class Connection(HttpToolsProtocol):
         super().resume_writing()
         self._write_until = None
 
+    def leave(self, whole: bool) -> None:
+        """The last answer is written. Of a body that is still on its way the rest is read away for a while: a client that writes on would
+        be told of a closed connection by a reset, and might never see its answer. ``whole``: there is no such rest."""
+        if whole or self.transport.is_closing():
+            self.transport.close()
+            return
+        self._refusal = _LEFT
+        self._phase = _IDLE
+        self._until = self.loop.time() + self.limits.leave_seconds
+        if self.transport.can_write_eof():
+            self.transport.write_eof()
+        self.flow.resume_reading()
+
     # ----------------------------------------------------------------------------------------------------------- parser
 
+    def _parse(self, data: bytes) -> None:
+        try:
+            while data:
+                try:
+                    self.parser.feed_data(data)
+                    return
+                except httptools.HttpParserUpgrade as asked:
+                    data = data[asked.args[0] :]
+                    self._decline()
+        except httptools.HttpParserError:
+            self.send_400_response("")
+
+    def _decline(self) -> None:
+        """A client that would rather speak something else (h2c) is answered in HTTP/1.1. The parser took the request's end for that of
+        HTTP; where a body follows, another one reads it."""
+        framing = self._framing
+        if framing:
+            self._framing = b""
+            self._priming = True
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.feed_data(b"PUT / HTTP/1.1\r\n%s\r\n" % framing)
+            self._priming = False
+
     def on_message_begin(self) -> None:
+        if self._priming:
+            return
         super().on_message_begin()
         if self.origin is not None:
             self.scope[VPC] = self.origin.vpc_id  # type: ignore[literal-required]
@@ -177,6 +231,8 @@ class Connection(HttpToolsProtocol):
         self._until = self.loop.time() + self.limits.header_seconds
 
     def on_url(self, url: bytes) -> None:
+        if self._priming:
+            return
         self._head_bytes += len(url)
         if self._head_bytes > self.limits.head_bytes:
             self._refusal = 431
@@ -196,18 +252,39 @@ class Connection(HttpToolsProtocol):
             self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
+        if self._priming:
+            return
         self._phase = _BODY
         self._body_bytes = 0
         self._body_began = self.loop.time()
         self._until = self._body_began + self.limits.body_seconds
         if len(self.pipeline) >= self.limits.piped:
             self._refusal = 429
+        if self._refusal is None and (not self.url.startswith(b"/") or sum(name == b"host" for name, _ in self.headers) > 1):
+            self._check_target()
+        if self.parser.should_upgrade():
+            self._framing = b"".join(b"%s: %s\r\n" % pair for pair in self.headers if pair[0] in _FRAMING)
         if self._refusal is None:
             self.state.renew_date()
             super().on_headers_complete()
 
+    def _check_target(self) -> None:
+        """A request that goes to one place by its target and to another by its header, or to two, is none: whoever stands before us may
+        have seen the other. The whole address as the target is the path in it."""
+        hosts = {value.strip().lower() for name, value in self.headers if name == b"host"}
+        match = _ADDRESS.match(self.url)
+        if match is not None:
+            hosts.add(match[1].lower())
+            rest = self.url[match.end() :]
+            self.url = rest if rest.startswith(b"/") else b"/" + rest
+        elif not self.url.startswith(b"/"):
+            self._refusal = 400
+        if len(hosts) > 1 or sum(name == b"host" for name, _ in self.headers) > 1:
+            self._refusal = 400
+
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         cycle.__class__ = Exchange
+        self._answering = cycle
         super()._start_asgi_task(cycle, app)
 
     def on_body(self, body: bytes) -> None:
@@ -227,7 +304,7 @@ class Connection(HttpToolsProtocol):
         self.on_message_complete()
 
     def on_message_complete(self) -> None:
-        if self._refusal is not None:
+        if self._refusal is not None or self._framing:
             return
         self._phase = _WHOLE
         self._until = None
@@ -331,7 +408,7 @@ class Exchange(RequestResponseCycle):
             self.response_complete = True
             self.message_event.set()
             if not self.keep_alive:
-                self.transport.close()
+                self.on_response.__self__.leave(not self.more_body)  # type: ignore[attr-defined]
             self.on_response()
 
 

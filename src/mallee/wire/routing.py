@@ -110,7 +110,8 @@ class Router:
         except AwsError:
             form = request.header(b"authorization") is None or request.is_form
             protocol = "query" if form else "rest-xml"
-            return PROTOCOLS[protocol].error(None, "", None, error, request_id)
+            response = PROTOCOLS[protocol].error(None, "", None, error, request_id)
+            return bodiless(response) if request.method == "HEAD" else response
         response = address.protocol.error(address.service, address.version, address.params, error, request_id)
         return bodiless(response) if request.method == "HEAD" else response
 
@@ -129,7 +130,7 @@ class Router:
         if scope is not None and not entries:
             raise AwsError("InvalidAction", f"Mallee does not have the service {scope}.", status=400)
         if not entries or entries[0].is_form:
-            fields = request.fields
+            fields = request.fields if request.raw_path == b"/" or request.is_form or entries else _fields(request)
             name = fields.get("Action", "")
             if name or entries:
                 return self._of_form(request, entries, name, fields.get("Version", ""))
@@ -210,6 +211,14 @@ def _is_control(request: Request) -> bool:
     """Whether it is S3 Control's, which is signed as S3's own requests are: by its paths, and since a bucket may be called like their
     first part, by the header that all of its operations need."""
     return request.raw_path.startswith(b"/v20180820/") and request.header(b"x-amz-account-id") is not None
+
+
+def _fields(request: Request) -> dict[str, str]:
+    """The parameters of what is more likely S3's, whose own words a query that cannot be read will meet."""
+    try:
+        return request.fields
+    except AwsError:
+        return {}
 
 
 def wants_json(request: Request) -> bool:
