@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore import UNSIGNED
 
@@ -49,3 +50,26 @@ def allow(s3: Any, *actions: str, name: str = NAME, to: Any = "*", on: str = "/*
     if condition:
         statement["Condition"] = condition
     s3.put_bucket_policy(Bucket=name, Policy=json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+def with_headers(cloud: TestCloud, headers: dict[str, str], account: Account | None = None) -> Any:
+    """A client whose requests have these headers besides (signed), or not (the empty string)."""
+    made = cloud.client("s3", account=account, user_agent_extra=repr(sorted(headers.items())))
+
+    def change(request: Any, **_: Any) -> None:
+        for name, value in headers.items():
+            if name in request.headers:
+                del request.headers[name]
+            if value:
+                request.headers[name] = value
+
+    made.meta.events.register("before-sign.s3", change)
+    return made
+
+
+def presigned(cloud: TestCloud, url: str, method: str = "GET", body: bytes = b"", **headers: str) -> tuple[int, dict[str, str], bytes]:
+    """What a browser would get from such a URL."""
+    target = urlsplit(url)
+    sent = [(b"host", target.netloc.encode()), (b"content-length", str(len(body)).encode())]
+    sent += [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
+    return cloud.request(method, target.path, target.query, sent, body)

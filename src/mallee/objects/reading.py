@@ -90,14 +90,15 @@ _METHODS: Final = (
 )  # fmt: skip
 
 
-def check_conditions(given: Mapping[str, Any], found: Version, prefix: str = "") -> None:
-    """Raises PreconditionFailed, and NotModified (304) for a read. ``prefix``: see ``conditions.of_read``."""
+def check_conditions(given: Mapping[str, Any], found: Version, prefix: str = "", bucket: Bucket | None = None) -> None:
+    """Raises PreconditionFailed, and NotModified (304) for a read. ``prefix``: see ``conditions.of_read``; ``bucket``: to tell the version where
+    there are any."""
     verdict, header = conditions.of_read(given, found.etag, found.modified, prefix)
     if verdict == conditions.HOLDS:
         return
     if verdict == conditions.NOT_MODIFIED and not prefix:
         told = [(b"etag", f'"{found.etag}"'.encode()), (b"last-modified", times.http_date(found.modified).encode())]
-        if found.version_id != "null":
+        if found.version_id != "null" or (bucket is not None and bucket.versioning):
             told.append((b"x-amz-version-id", found.version_id.encode()))
         raise AwsError("NotModified", "Not Modified", status=304, headers=tuple(told))
     name = f"x-amz-copy-source-{header.lower()}" if prefix else header

@@ -17,7 +17,8 @@ from mallee.wire.errors import AwsError
 def deleted(
     tx: Tx, bucket: Bucket, key: bytes, version_id: str | None, now: datetime.datetime, owner: str, bypass: bool, given: dict[str, Any]
 ) -> dict[str, Any]:
-    """One delete in a transaction of the index: what S3 answers to it. Raises PreconditionFailed, AccessDenied (a lock)."""
+    """One delete in a transaction of the index: what S3 answers to it. Raises PreconditionFailed, NoSuchKey, AccessDenied (a lock).
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html"""
     if any(given.get(name) is not None for name in ("IfMatch", "IfMatchLastModifiedTime", "IfMatchSize")):
         _check_conditions(tx, bucket, key, version_id, given)
     if version_id is None:
@@ -37,11 +38,11 @@ def _check_conditions(tx: Tx, bucket: Bucket, key: bytes, version_id: str | None
     found = versions.current(tx, bucket.id, key) if version_id is None else versions.version(tx, bucket.id, key, version_id)
     match = given.get("IfMatch")
     if found is None or found.deleted:
-        if match is not None and match.strip() == "*":
+        if match is None:
+            return  # what is not there has no time and no size that could be others
+        if match.strip() == "*":
             raise writing.failed("If-Match")
-        if found is None:
-            return
-        raise writing.failed("If-Match")
+        raise AwsError("NoSuchKey", "The specified key does not exist.", status=404, Key=key.decode())
     if match is not None and not conditions.matches(match, found.etag):
         raise writing.failed("If-Match")
     moment, size = given.get("IfMatchLastModifiedTime"), given.get("IfMatchSize")

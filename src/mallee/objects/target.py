@@ -17,13 +17,14 @@ NOBODYS = "-"
 
 
 class Target:
-    """``version`` is None where there is no such object or version; a delete marker is one."""
+    """``version`` is None where there is no such object or version; a delete marker is one. ``match``: the ETag that one of many must have."""
 
-    def __init__(self, call: Call, bucket: Bucket, key: str, version_id: str | None = None) -> None:
+    def __init__(self, call: Call, bucket: Bucket, key: str, version_id: str | None = None, match: str | None = None) -> None:
         self._call = call
         self.bucket = bucket
         self.key = key
         self.version_id = version_id
+        self.match = match
 
     @property
     def resource(self) -> str:

@@ -21,6 +21,9 @@ from mallee.wire.output import Answered
 from mallee.wire.reading import Reader, Unreadable, text_reader
 from mallee.wire.xmlout import text_formatter
 
+_OR_NONE = frozenset((b"if-modified-since", b"if-unmodified-since"))
+"""What is no date there counts for nothing (RFC 9110, 13.1.3 and 13.1.4)."""
+
 _QUOTED = re.compile(r'\s*(?:"((?:[^"\\]|\\.)*)"\s*|([^,]*))(?:,|$)')
 
 
@@ -75,7 +78,11 @@ class RequestBinding:
         for header, name, reader, is_text in self.headers:
             raw = request.header(header)
             if raw is not None and (raw or is_text):
-                out[name] = _located("header", header.decode(), reader, _header_text(raw))
+                try:
+                    out[name] = _located("header", header.decode(), reader, _header_text(raw))
+                except Unreadable:
+                    if header not in _OR_NONE:
+                        raise
         for prefix, name in self.prefixes:
             found = {}
             for key, raw in request.headers:

@@ -72,11 +72,14 @@ def delete_objects(call: Call) -> Later:
     return writing.indexed(call, bucket, work)
 
 
-def _planned(refused: Callable[[str, str | None], AwsError | None], each: dict[str, Any]) -> tuple[dict[str, Any], bytes, AwsError | None]:
+Refused = Callable[[str, str | None, str | None], AwsError | None]
+
+
+def _planned(refused: Refused, each: dict[str, Any]) -> tuple[dict[str, Any], bytes, AwsError | None]:
     try:
         key = attributes.checked_key(each["Key"])
         if each.get("VersionId"):
             reading.check_id(each["VersionId"])
     except AwsError as refusal:
         return each, b"", refusal
-    return each, key, refused(each["Key"], each.get("VersionId"))
+    return each, key, refused(each["Key"], each.get("VersionId") or None, each.get("ETag"))

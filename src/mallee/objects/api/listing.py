@@ -13,9 +13,10 @@ from typing import Any
 
 from mallee.identity.call import Call
 from mallee.objects import access, attributes, lookup, pages, reading, store
-from mallee.objects.index import listing
+from mallee.objects.index import listing, versions
 from mallee.objects.index.rows import Entry
 from mallee.objects.index.walk import Page
+from mallee.objects.rules import restores
 from mallee.wire.errors import AwsError
 
 ACCESS = {
@@ -35,7 +36,7 @@ def list_objects(call: Call) -> dict[str, Any]:
     page = _page(call, bucket.id, delimiter, marker.encode(), limit)
     told = {
         "Name": bucket.name, "Prefix": encode(given.get("Prefix", "")), "Marker": encode(marker), "MaxKeys": limit,
-        "IsTruncated": page.next is not None, "Contents": _contents(call, page.entries, encode, owners=True),
+        "IsTruncated": page.next is not None, "Contents": _contents(call, bucket.id, page.entries, encode, owners=True),
         "CommonPrefixes": pages.prefixes(page.prefixes, encode), "EncodingType": given.get("EncodingType"),
     }  # fmt: skip
     if delimiter:
@@ -56,7 +57,7 @@ def list_objects_v2(call: Call) -> dict[str, Any]:
     page = _page(call, bucket.id, delimiter, after, limit)
     told = {
         "Name": bucket.name, "Prefix": encode(given.get("Prefix", "")), "MaxKeys": limit, "IsTruncated": page.next is not None,
-        "Contents": _contents(call, page.entries, encode, owners=bool(given.get("FetchOwner"))),
+        "Contents": _contents(call, bucket.id, page.entries, encode, owners=bool(given.get("FetchOwner"))),
         "CommonPrefixes": pages.prefixes(page.prefixes, encode), "EncodingType": given.get("EncodingType"),
         "KeyCount": len(page.entries) + len(page.prefixes), "ContinuationToken": token,
     }  # fmt: skip
@@ -86,7 +87,7 @@ def list_object_versions(call: Call) -> dict[str, Any]:
             tx, bucket.id, prefix=given.get("Prefix", "").encode(), delimiter=delimiter.encode(), key_marker=key_marker.encode(),
             version_marker=version_marker or "", limit=limit,
         )  # fmt: skip
-    owner = pages.Owners(call)
+    owner, restored = pages.Owners(call), _restored(call, bucket.id, page.entries)
     found: list[dict[str, Any]] = []
     markers: list[dict[str, Any]] = []
     for entry in page.entries:
@@ -97,7 +98,8 @@ def list_object_versions(call: Call) -> dict[str, Any]:
         if entry.deleted:
             markers.append(one)
         else:
-            found.append(one | {"ETag": f'"{entry.etag}"', "Size": entry.size, "StorageClass": entry.storage_class} | _checksum(entry))
+            one |= {"ETag": f'"{entry.etag}"', "Size": entry.size, "StorageClass": entry.storage_class, **_checksum(entry)}
+            found.append(one | restored.get((entry.key, entry.version_id), {}))
     answer = {
         "Name": bucket.name, "Prefix": encode(given.get("Prefix", "")), "KeyMarker": encode(key_marker),
         "VersionIdMarker": version_marker or "", "MaxKeys": limit, "IsTruncated": page.next is not None, "Versions": found,
@@ -118,8 +120,10 @@ def _page(call: Call, bucket_id: str, delimiter: str, after: bytes, limit: int) 
         )
 
 
-def _contents(call: Call, entries: list[Entry], encode: Callable[[str], str], owners: bool) -> list[dict[str, Any]]:
-    owner = pages.Owners(call)
+def _contents(
+    call: Call, bucket_id: str, entries: list[Entry], encode: Callable[[str], str], owners: bool
+) -> list[dict[str, Any]]:  # fmt: skip
+    owner, restored = pages.Owners(call), _restored(call, bucket_id, entries)
     found = []
     for entry in entries:
         one = {
@@ -128,7 +132,28 @@ def _contents(call: Call, entries: list[Entry], encode: Callable[[str], str], ow
         }  # fmt: skip
         if owners:
             one["Owner"] = owner(entry.owner)
-        found.append(one)
+        found.append(one | restored.get((entry.key, entry.version_id), {}))
+    return found
+
+
+def _restored(call: Call, bucket_id: str, entries: list[Entry]) -> dict[tuple[bytes, str], dict[str, Any]]:
+    """``RestoreStatus`` of the archived ones, where it is asked for; those that were not restored have none."""
+    found: dict[tuple[bytes, str], dict[str, Any]] = {}
+    archived = [each for each in entries if each.storage_class in attributes.ARCHIVED]
+    if not archived or "RestoreStatus" not in call.input.get("OptionalObjectAttributes", ()):
+        return found
+    with store.of(call).index.reading() as tx:
+        for each in archived:
+            version = versions.version(tx, bucket_id, each.key, each.version_id)
+            restore = None if version is None else version.attributes.get("restore")
+            match restores.state(restore, call.now):
+                case restores.ONGOING:
+                    status: dict[str, Any] = {"IsRestoreInProgress": True}
+                case restores.RESTORED:
+                    status = {"IsRestoreInProgress": False, "RestoreExpiryDate": restores.until(restore or {})}
+                case _:
+                    continue
+            found[each.key, each.version_id] = {"RestoreStatus": status}
     return found
 
 

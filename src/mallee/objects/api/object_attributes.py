@@ -29,7 +29,7 @@ def get_object_attributes(call: Call) -> dict[str, Any]:
         if name not in _NAMES:
             raise invalid("Invalid attribute name specified.", "x-amz-object-attributes", name)
     found = reading.existing(call, bucket, attributes.key(call), given.get("VersionId"))
-    reading.check_conditions(_conditions(call), found)
+    reading.check_conditions(_conditions(call), found, bucket=bucket)
     encryption.opener(call, found.attributes.get("sse"))
     told: dict[str, Any] = {"LastModified": found.modified, **changing.version_members(bucket, found)}
     if "ETag" in wanted:

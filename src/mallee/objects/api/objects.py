@@ -90,13 +90,14 @@ def get_object(call: Call) -> dict[str, Any]:
     objects = store.of(call)
 
     def answer(found: Version) -> dict[str, Any]:
-        window = _looked_at(call, found)
+        window = _looked_at(call, bucket, found)
         opener = encryption.opener(call, found.attributes.get("sse"))
         told = _told(call, bucket, found, window)
         told["Body"] = reading.body(objects, found, window.offset, window.length, opener)
         return told
 
-    return reading.opened(call, bucket, key, version_id, answer)
+    told: dict[str, Any] = reading.opened(call, bucket, key, version_id, answer)
+    return told
 
 
 def head_object(call: Call) -> dict[str, Any]:
@@ -104,14 +105,14 @@ def head_object(call: Call) -> dict[str, Any]:
     bucket, key = lookup.bucket(call), attributes.key(call)
     _check_overrides(call)
     found = reading.existing(call, bucket, key, call.input.get("VersionId"))
-    reading.check_conditions(call.input, found)
+    reading.check_conditions(call.input, found, bucket=bucket)
     window = reading.window(call, found)
     encryption.opener(call, found.attributes.get("sse"))
     return _told(call, bucket, found, window)
 
 
-def _looked_at(call: Call, found: Version) -> reading.Window:
-    reading.check_conditions(call.input, found)
+def _looked_at(call: Call, bucket: Bucket, found: Version) -> reading.Window:
+    reading.check_conditions(call.input, found, bucket=bucket)
     reading.check_archived(found, call.now)
     return reading.window(call, found)
 
