@@ -103,6 +103,25 @@ def test_before_each_call(memory: Path, monkeypatch: pytest.MonkeyPatch, name: s
             shutil.rmtree(left)
 
 
+@pytest.mark.parametrize(("disks", "copies"), [(1, 1), (2, 2), (3, 2)])
+def test_during_the_first_start(memory: Path, monkeypatch: pytest.MonkeyPatch, disks: int, copies: int) -> None:
+    root = memory / "disks"
+    for number in range(disks):
+        (root / str(number)).mkdir(parents=True)
+    with monkeypatch.context() as patch:
+        recorder = Recorder(patch, root)
+        recorder.start()
+        begin = len(recorder.events)
+        engine_at(root, disks, copies).close()
+    assert len(recorder.events) - begin > 10
+    for count in range(begin, len(recorder.events) + 1):
+        for mood in (NOTHING, ALL, SOME):
+            left = memory / "left"
+            recorder.cut(count, mood, left)
+            look_after(left, Rows(), disks, copies, f"{mood}, before call {count}: {recorder.events[count : count + 1]!r:.200}")
+            shutil.rmtree(left)
+
+
 def look_after(root: Path, rows: Rows, disks: int, copies: int, when: str) -> None:
     """A new process on what is left."""
     engine = engine_at(root, disks, copies, pack_size=6000)

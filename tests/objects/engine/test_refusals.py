@@ -167,6 +167,19 @@ def test_a_full_disk(small_disks: list[Path], copies: int) -> None:
     rows.check(LocalEngine(small_disks[:copies], copies, **PATIENCE))  # type: ignore[arg-type]
 
 
+def test_something_is_left_for_others(small_disks: list[Path]) -> None:
+    """However much comes that nobody knew of."""
+    engine = LocalEngine(small_disks[:1], 1, **{**PATIENCE, "reserve": 1 << 20})  # type: ignore[arg-type]
+    for expected in (None, 100_000):
+        writer = engine.writer(expected)
+        with pytest.raises(EngineError):
+            while True:
+                writer.write(bytes(100_000))
+        assert free(small_disks[0]) >= 0
+        writer.abort()
+    assert engine._disks.all[0]._promised == 0
+
+
 def test_another_disk_has_room(small_disks: list[Path]) -> None:
     rows = Rows()
     engine = LocalEngine(small_disks, 1, **PATIENCE)  # type: ignore[arg-type]

@@ -67,19 +67,20 @@ class Compaction:
     def _worth_it(self) -> list[tuple[int, Room]]:
         """Packs of which at least half is dead, and small ones (each start leaves one behind) as soon as there are some; those with least to
         copy first."""
-        chosen = []
-        small = []
+        chosen: list[tuple[int, Room]] = []
+        small: list[tuple[int, Room]] = []
         present = self.packs.all()
         for pack in set(self._known) - set(present):
             del self._known[pack]
         for pack in present:
-            if pack in self._retired or pack in self.stuck or self.packs.held(pack) or not is_sealed(self.packs, pack):
+            if pack in self._retired or pack in self.stuck:
                 continue
             room = self.room(pack)
-            if room.dead * 2 >= room.size - format.PACK_HEAD:
-                chosen.append((pack, room))
-            elif room.size < self.packs.limit // 8:
-                small.append((pack, room))
+            emptied = room.dead * 2 >= room.size - format.PACK_HEAD
+            if not emptied and room.size >= self.packs.limit // 8:
+                continue
+            if not self.packs.held(pack) and is_sealed(self.packs, pack):
+                (chosen if emptied else small).append((pack, room))
         if len(small) >= _SMALL_PACKS:
             chosen += small
         return sorted(chosen, key=lambda one: one[1].live)

@@ -255,10 +255,12 @@ class Disks:
     # -- which ------------------------------------------------------------------------------------------------------------------
 
     def ordered(self, id: str) -> list[Disk]:
-        """All disks, those that a content of this id belongs on first."""
+        """All disks, those that a content of this id belongs on first, and those that have failed last."""
         if len(self.all) == 1:
             return self.all
-        return sorted(self.all, key=lambda disk: hashlib.blake2b(f"{id}/{disk.id}".encode(), digest_size=8).digest())
+        return sorted(
+            self.all, key=lambda disk: (not disk.healthy, hashlib.blake2b(f"{id}/{disk.id}".encode(), digest_size=8).digest())
+        )
 
     def place(self, id: str, size: int, *, reserve: int | None = None) -> list[Disk]:
         """As many disks as there shall be copies, or fewer where disks have failed. EngineError if that would be none, or if the room
@@ -419,7 +421,7 @@ class Disks:
                     f"Mount it. If the disk was replaced by an empty one, put an empty file named {NEW} on it, and restart.",
                 )
                 return
-            if names - _ALLOWED_IN_NEW:
+            if any(name not in _ALLOWED_IN_NEW and not name.startswith(f"{IDENTITY}.") for name in names):
                 disk.refuse(
                     f"The folder {disk.path} has files that are not the object store's, and no {IDENTITY}.",
                     "Give the object store a folder of its own.",
@@ -428,6 +430,10 @@ class Disks:
         if expected:
             del members[expected]
         disk.id = secrets.token_hex(8)
+        try:  # it names no other new disk: if this is as far as it gets, none is expected where none is yet
+            self._write_identity(disk, {**members, disk.id: str(disk.path)})
+        except OSError as error:
+            disk.refuse(f"The folder {disk.path} cannot become a disk of the object store: {error.strerror}.", "Make it writable.")
 
     def _forget_lost(self, members: dict[str, str]) -> None:
         for disk in self.healthy():
@@ -441,13 +447,8 @@ class Disks:
         self.away = {id: path for id, path in members.items() if id not in present}
         disks = {**self.away, **present}
         for disk in self.healthy():
-            identity = {"format": FORMAT, "what": "a disk of Mallee's object store", "store": self.store, "disk": disk.id, "disks": disks}
-            data = json.dumps(identity, indent=1).encode() + b"\n"
             try:
-                for folder in FOLDERS:
-                    disk.make_folder(folder)
-                if disk.read_file(IDENTITY) != data:
-                    disk.write_file(IDENTITY, data)
+                self._write_identity(disk, disks)
                 disk.unlink(NEW)
             except OSError as error:
                 if error.errno in FULL and disk.read_file(IDENTITY) is not None:
@@ -456,6 +457,14 @@ class Disks:
         if not self.healthy():
             raise self.none_left()
         _write_record(record, {"store": self.store, "disks": disks})
+
+    def _write_identity(self, disk: Disk, disks: dict[str, str]) -> None:
+        identity = {"format": FORMAT, "what": "a disk of Mallee's object store", "store": self.store, "disk": disk.id, "disks": disks}
+        data = json.dumps(identity, indent=1).encode() + b"\n"
+        if disk.read_file(IDENTITY) != data:
+            disk.write_file(IDENTITY, data)
+        for folder in FOLDERS:
+            disk.make_folder(folder)
 
 
 def no_room(disk: Disk, size: int) -> EngineError:

@@ -10,7 +10,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from ..base import Content, ContentMissing, IsLive, Label, Moved, Span, Writer
 from . import calls, format
@@ -26,6 +26,7 @@ from .sweeping import Sweep
 
 RESERVE: Final = 64 * 1024 * 1024
 PACK: Final = 256 * 1024 * 1024
+_Asked = TypeVar("_Asked")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class LocalEngine:
     ) -> None:
         self._disks = Disks(folders, copies, record, reserve)
         self._state = State(self._disks, clock)
-        self._pool = ThreadPoolExecutor(2 * len(folders), thread_name_prefix="mallee-disk")
+        self._pool = ThreadPoolExecutor(8 * len(folders), thread_name_prefix="mallee-disk")
         self._files = Files(self._disks, self._state, self._pool, clock, degraded)
         self._packs = Packs(self._disks, self._state, self._pool, clock, degraded, pack_size)
         self._sweep = Sweep(self._files, self._packs, self._state, clock, age, settle)
@@ -114,16 +115,16 @@ class LocalEngine:
 
     def sweep(self, is_live: IsLive) -> int:
         with self._alone() as alone:
-            return self._sweep.run(is_live) if alone else 0
+            return self._sweep.run(_outside(is_live)) if alone else 0
 
     def compact(self, moved: Moved) -> int:
         with self._alone() as alone:
-            return self._compaction.run(moved) if alone else 0
+            return self._compaction.run(_outside(moved)) if alone else 0
 
     def scrub(self, is_live: IsLive, budget: float) -> Findings:
         """What the pass that is under way has found so far, its end included if this run reached it."""
         with self._alone() as alone:
-            return self._scrub.run(is_live, budget) if alone else (self._scrub.report()[0] or Findings())
+            return self._scrub.run(_outside(is_live), budget) if alone else (self._scrub.report()[0] or Findings())
 
     def scrubbed(self) -> tuple[Findings | None, Findings | None]:
         """The pass that is under way, and the last whole one."""
@@ -163,6 +164,11 @@ class LocalEngine:
                 yield held is not None and calls.lock(held.fd)
             except OSError as error:
                 raise trouble(error) from error
+            except _Outside as outside:
+                raise outside.error from None
+            finally:
+                if held is not None:
+                    held.close()
 
     def faults(self) -> list[Fault]:
         """What an operator has to do something about."""
@@ -181,6 +187,23 @@ class LocalEngine:
     def close(self) -> None:
         self._packs.close()
         self._pool.shutdown()
+
+
+class _Outside(Exception):
+    """Carries an error of those whom we ask past our own: theirs may be an OSError, too, and is no disk's."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
+
+
+def _outside(ask: Callable[[_Asked], Sequence[bool]]) -> Callable[[_Asked], Sequence[bool]]:
+    def asked(what: _Asked) -> Sequence[bool]:
+        try:
+            return ask(what)
+        except Exception as error:
+            raise _Outside(error) from error
+
+    return asked
 
 
 class Small:

@@ -278,7 +278,12 @@ class Packs:
         """Whether somebody (this process or another one) appends to it."""
         if pack == self.growing:
             return True
-        return any(not calls.lock(file.fd) for _, file, _ in self.copies(pack))
+        copies = self.copies(pack)
+        try:
+            return any(not calls.lock(file.fd) for _, file, _ in copies)
+        finally:
+            for _, file, _ in copies:
+                file.close()
 
     def remove(self, pack: int) -> int:
         """From all disks; how many bytes that gave back. Whoever reads from it holds it open."""

@@ -143,7 +143,9 @@ class Scrub:
     # -- what is owed -----------------------------------------------------------------------------------------------------------
 
     def _owed(self) -> None:
-        state = self.sweep.state
+        state, disks = self.sweep.state, self.sweep.files.disks
+        if sum(disk.try_again(disks.store) for disk in disks.all) < disks.copies:
+            return
         paid = []
         for location in state.owed():
             if time.monotonic() >= self._until:

@@ -67,13 +67,20 @@ class Sweep:
                     continue
                 path = f"{folder}/{name}"
                 try:
-                    file = disk.open(path, os.O_RDWR)
-                    seen = calls.fstat(file.fd)
-                    if time.time() - seen.st_mtime >= self.settle and calls.lock(file.fd) and disk.unlink(path):
-                        given += seen.st_size
+                    given += self._left_behind(disk, path)
                 except OSError as error:
                     log.warning("%s on %s could not be removed: %s", path, disk.path, error)
         return given
+
+    def _left_behind(self, disk: Disk, path: str) -> int:
+        file = disk.open(path, os.O_RDWR)
+        try:
+            seen = calls.fstat(file.fd)
+            if time.time() - seen.st_mtime >= self.settle and calls.lock(file.fd) and disk.unlink(path):
+                return seen.st_size
+            return 0
+        finally:
+            file.close()
 
     def _hour(self, hour: str, until: float, is_live: IsLive) -> int:
         given = 0

@@ -19,7 +19,7 @@ from awscrt.checksums import crc32c
 from ..base import EngineError, Label
 from . import calls, format
 from .calls import Handle
-from .disks import Disk
+from .disks import Disk, no_room
 from .fan import each
 
 if TYPE_CHECKING:
@@ -48,6 +48,7 @@ class FileWriter:
     _size: int = 0  # given to us
     _written: int = 0  # given to the disks
     _started: int = 0  # of which the kernel was told to write them out
+    _promised: int = 0  # of what is expected, not yet written
     _sums: array[int] = field(default_factory=lambda: array("I"))
     _sum: int = 0
     _gathered: bytearray = field(default_factory=bytearray)
@@ -71,6 +72,7 @@ class FileWriter:
                 file = disk.open(place, os.O_RDWR | os.O_CREAT | os.O_EXCL)
                 self.copies.append(Copy(disk, file, place))
                 disk.promise(self.expected)
+                self._promised = self.expected
                 calls.lock(file.fd, wait=True)
             except OSError as error:
                 if refusal := disk.blame(error, self.expected):
@@ -106,7 +108,7 @@ class FileWriter:
         if len(self.copies) < self.files.disks.copies:
             self.files.state.owe(location)
         for copy in self.copies:
-            copy.disk.promise(-self.expected)
+            copy.disk.promise(-self._promised)
             copy.file.close()
         self.copies = []
         self._ended = True
@@ -145,6 +147,12 @@ class FileWriter:
         self._each(put)
         self._written = end
         self._started = max(start, window)
+        kept = min(len(data), self._promised)
+        self._promised -= kept
+        for copy in self.copies:
+            copy.disk.promise(-kept)
+            if not self._promised and window > start and copy.disk.free() < self.files.disks.reserve:
+                raise no_room(copy.disk, format.BLOCK)
 
     def _settle(self, copy: Copy, hour: str, location: str) -> None:
         calls.fsync(copy.file.fd)
@@ -163,7 +171,7 @@ class FileWriter:
         """On all copies, beside each other. Whoever fails is left out from then on; EngineError if that may not be."""
         for copy, error in each(self.files.pool, self.copies, work):
             self.copies.remove(copy)
-            copy.disk.promise(-self.expected)
+            copy.disk.promise(-self._promised)
             self._lost(copy, error)
         self._enough()
 
@@ -182,7 +190,7 @@ class FileWriter:
     def _drop(self) -> None:
         for copy in self.copies:
             _remove(copy)
-            copy.disk.promise(-self.expected)
+            copy.disk.promise(-self._promised)
         self.copies = []
 
 
