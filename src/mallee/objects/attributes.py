@@ -10,11 +10,13 @@ import datetime
 import re
 from collections.abc import Mapping
 from typing import Any, Final
+from urllib.parse import quote
 
 from mallee.identity.call import Call
-from mallee.objects import checksums
+from mallee.objects import checksums, kinds
 from mallee.objects.records import Bucket
-from mallee.objects.rules import tags
+from mallee.objects.rules import lifecycle, tags
+from mallee.wire import times
 from mallee.wire.errors import AwsError
 
 Attributes = dict[str, Any]
@@ -150,6 +152,17 @@ def described(attributes: Attributes) -> dict[str, Any]:
     if status:
         found["ReplicationStatus"] = status
     return found
+
+
+def expiration(bucket: Bucket, key: bytes, size: int, attributes: Attributes, modified: datetime.datetime) -> dict[str, str]:
+    """``x-amz-expiration``: when the latest version will expire, if the bucket's lifecycle says so."""
+    document = bucket.configuration(kinds.LIFECYCLE)
+    if document is None:
+        return {}
+    thing = lifecycle.Thing(key.decode("utf-8", "replace"), size, attributes.get("tags") or {}, modified, STANDARD)
+    applying = [rule for rule in lifecycle.enabled(document["Rules"]) if lifecycle.covers(rule, thing)]
+    due = lifecycle.expiration(applying, thing)
+    return {} if due is None else {"Expiration": f'expiry-date="{times.http_date(due[0])}", rule-id="{quote(due[1])}"'}
 
 
 def checksum_members(checksum: str) -> dict[str, str]:

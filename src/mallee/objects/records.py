@@ -12,10 +12,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from sqlalchemy import Column, bindparam, func, select
+from sqlalchemy import Column, bindparam, delete, func, select
 
 from mallee.objects.points import AccessPoint
-from mallee.store import Flag, Json, Text, Timestamp, Tx, ids, read, read_all, resource_table
+from mallee.store import Flag, Json, Text, Timestamp, Tx, ids, plain_table, read, read_all, resource_table
 
 ENFORCED, PREFERRED, WRITER = "BucketOwnerEnforced", "BucketOwnerPreferred", "ObjectWriter"
 NEVER, ENABLED, SUSPENDED = "", "Enabled", "Suspended"
@@ -84,7 +84,7 @@ _WITH = (
 
 def bucket(tx: Tx, name: str) -> Bucket | None:
     """The bucket with its configurations, whosever it is."""
-    row = tx.everyone().first(_BY_NAME, name=name)
+    row = None if "\0" in name else tx.everyone().first(_BY_NAME, name=name)  # which PostgreSQL cannot even ask for
     return None if row is None else _whole(tx, row)
 
 
@@ -139,6 +139,7 @@ def change_bucket(tx: Tx, bucket: Bucket, **values: Any) -> bool:
 def remove_bucket(tx: Tx, bucket: Bucket) -> bool:
     everyone = tx.everyone()
     everyone.remove_all(CONFIGURATIONS, CONFIGURATIONS.c.bucket_id == bucket.id)
+    everyone.execute(_FORGET_WALKS, bucket_id=bucket.id)
     return everyone.remove(BUCKETS, bucket.name)
 
 
@@ -152,3 +153,53 @@ def configure(tx: Tx, bucket: Bucket, kind: str, document: Document, id: str = "
 def unconfigure(tx: Tx, bucket: Bucket, kind: str, id: str = "") -> bool:
     """False if there was none."""
     return tx.everyone().remove(CONFIGURATIONS, {"bucket_id": bucket.id, "kind": kind, "id": id})
+
+
+# --------------------------------------------------------------------------------------------------------------- walks
+
+WALKS = plain_table(
+    "object_walks",
+    Column("name", Text, primary_key=True),
+    Column("bucket_id", Text, primary_key=True),
+    Column("began_at", Timestamp, nullable=False),
+    Column("ended_at", Timestamp),
+    Column("state", Json, nullable=False),
+)
+"""How far upkeep is that goes through a whole bucket in pieces (lifecycle, inventory, …): a walk goes on where it was, in whatever process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Walk:
+    """``state``: its position and what it has done so far, as the walk itself understands it."""
+
+    name: str
+    bucket_id: str
+    began_at: datetime.datetime
+    ended_at: datetime.datetime | None
+    state: dict[str, Any]
+
+
+_WALK = select(WALKS).where(WALKS.c.name == bindparam("name")).where(WALKS.c.bucket_id == bindparam("bucket_id"))
+_FORGET_WALKS = delete(WALKS).where(WALKS.c.bucket_id == bindparam("bucket_id"))
+_WALKS = select(WALKS).order_by(WALKS.c.bucket_id, WALKS.c.name)
+
+
+def walk(tx: Tx, name: str, bucket_id: str) -> Walk | None:
+    row = tx.everyone().first(_WALK, name=name, bucket_id=bucket_id)
+    return None if row is None else read(Walk, row)
+
+
+def walks(tx: Tx) -> list[Walk]:
+    return read_all(Walk, tx.everyone().all(_WALKS))
+
+
+def keep_walk(tx: Tx, found: Walk) -> None:
+    tx.everyone().put(
+        WALKS, name=found.name, bucket_id=found.bucket_id, began_at=found.began_at, ended_at=found.ended_at, state=found.state
+    )
+
+
+def configured_at(tx: Tx, bucket_id: str, kind: str) -> datetime.datetime | None:
+    """When the latest of the bucket's configurations of a kind was set."""
+    rows = [row for row in tx.everyone().all(_CONFIGURATIONS, bucket_id=bucket_id) if row.kind == kind]
+    return max((row.changed_at for row in rows), default=None)

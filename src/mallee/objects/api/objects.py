@@ -76,6 +76,7 @@ def put_object(call: Call) -> Later:
             "ETag": f'"{received.etag}"',
             **attributes.checksum_members(checksum),
             **encryption.described(made.get("sse")),
+            **attributes.expiration(bucket, key, received.size, made, now),
             **writing.version_members(bucket, stored),
         }
 
@@ -151,6 +152,8 @@ def _told(call: Call, bucket: Bucket, found: Version, window: reading.Window) ->
         told["StorageClass"] = found.storage_class
     if kept.get("tags"):
         told["TagCount"] = len(kept["tags"])
+    if found.is_latest:
+        told |= attributes.expiration(bucket, found.key, found.size, kept, found.modified)
     if kept.get("restore"):
         told["Restore"] = restores.told(kept["restore"], call.now)
     if given.get("ChecksumMode") == "ENABLED" and not given.get("Range"):

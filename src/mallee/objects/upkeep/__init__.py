@@ -1,5 +1,6 @@
 """The reconcilers of objects: what stands in the index and in buckets' configurations is made true, again and again."""
 
+from mallee.objects.upkeep.lifecycle import expire_objects
 from mallee.objects.upkeep.storage import (
     check_disks,
     checkpoint_index,
@@ -14,6 +15,7 @@ __all__ = [
     "check_disks",
     "checkpoint_index",
     "compact_packs",
+    "expire_objects",
     "forget_uploads",
     "reclaim_garbage",
     "scrub_contents",
