@@ -1,10 +1,13 @@
-"""Engines of bytes for tests of the index: one that keeps them in memory, and one that loses nothing but time."""
+"""Engines of bytes for tests of the index: in memory, nowhere, in a folder."""
 
 from __future__ import annotations
 
 import itertools
+import json
+import secrets
 import threading
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from mallee.objects.engine.base import EngineError, Label
@@ -50,3 +53,40 @@ class NullEngine(MemoryEngine):
 
     def discard(self, locations: Iterable[str]) -> None:
         list(locations)
+
+
+class FolderEngine:
+    """One file for each content, its label on top: what a killed process leaves stays. A stand-in for the real ones in
+    ``mallee.objects.engine``, which have tests of their own."""
+
+    name = "folder"
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._run = secrets.token_hex(4)
+        self._numbers = itertools.count(1)
+
+    def append(self, contents: Sequence[tuple[Label, bytes]]) -> list[str]:
+        made = [f"{self._run}-{next(self._numbers)}" for _ in contents]
+        for location, (label, data) in zip(made, contents, strict=True):
+            (self.folder / f"{location}.new").write_bytes(json.dumps(label).encode() + b"\n" + data)
+            (self.folder / f"{location}.new").rename(self.folder / location)
+        return made
+
+    def read(self, location: str) -> bytes:
+        return (self.folder / location).read_bytes().partition(b"\n")[2]
+
+    def discard(self, locations: Iterable[str]) -> None:
+        for location in locations:
+            (self.folder / location).unlink(missing_ok=True)
+
+    def all(self) -> dict[str, Label]:
+        return {path.name: json.loads(path.read_bytes().partition(b"\n")[0]) for path in self.folder.iterdir()}
+
+    def sweep(self, is_live: Callable[[Sequence[tuple[str, Label]]], Sequence[bool]]) -> int:
+        for path in self.folder.glob("*.new"):
+            path.unlink()
+        found = list(self.all().items())
+        dead = [location for (location, _), live in zip(found, is_live(found), strict=True) if not live]
+        self.discard(dead)
+        return len(dead)
