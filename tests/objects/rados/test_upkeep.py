@@ -213,3 +213,38 @@ def test_ended_writers_end(house: House) -> None:
     for work in (lambda: writer.write(b"x"), lambda: writer.finish(label("x"))):
         with pytest.raises(EngineError):
             work()
+
+
+def test_what_was_marked_but_not_thrown_away(house: House, rows: Rows) -> None:
+    """A process died in the middle of a discard, and in the middle of a compaction."""
+    rows.append(house.engine, {str(number): 1000 for number in range(10)})
+    rows.remove(house.engine, "1")
+    location = rows.write(house.engine, "large", 9 * MIB)
+    large, small = layout.parse(location), layout.parse(rows.at["2"])
+    assert large is not None and small is not None
+    for place in (large, small):
+        house.pool.submit(place.identity, Write().attribute(layout.GONE, b"1")).wait()
+    house.later(LONG)
+    house.engine.sweep(rows.is_live)
+    house.engine.compact(rows.moved)
+    house.later(LONG)
+    assert house.things() == set() and packs.load(house.pool, small.identity) is None
+
+
+def test_the_scrub_leaves_stripes_whose_first_one_is_on_its_way(house: House, rows: Rows) -> None:
+    claim = house.engine._births.take()
+    name = layout.stripe_name(claim.identity, 1)
+    house.pool.submit(name, Write().write_full(b"early")).wait()
+    assert house.engine.scrub(rows.is_live, 60).orphaned == 0
+    assert house.things() == {name}
+
+
+def test_much_trash(house: House, rows: Rows) -> None:
+    names = [str(number) for number in range(300)]
+    for name in names:
+        rows.write(house.engine, name, 1)
+    rows.write(house.engine, "kept", 1)
+    rows.remove(house.again(), *names)
+    house.later(3600)
+    assert len(house.things()) == 1 and not names_of(house.pool, "mallee.trash")
+    rows.check(house.engine)

@@ -120,7 +120,7 @@ class RadosEngine:
                 return 0
             pool, turn = mine
             given = trash.empty(pool, self._clock(), turn.go_on)
-            return given + upkeep.sweep(pool, is_live, self._clock(), turn.go_on, self._grace)
+            return given + upkeep.sweep(pool, is_live, self._clock(), turn.go_on, self._grace, self._linger)
 
     def compact(self, moved: Moved) -> int:
         self._keep()

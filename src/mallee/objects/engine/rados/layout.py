@@ -96,7 +96,7 @@ class Packed:
         return f"p.{self.identity}.{self.offset}.{self.length}"
 
 
-_LOCATION = re.compile(r"(?:c\.([a-z2-7]{24}[0-9a-f]{2})\.(\d{1,16})|p\.([a-z2-7]{24}[0-9a-f]{2})\.(\d{1,10})\.(\d{1,10}))")
+_LOCATION = re.compile(r"(?:c\.([a-z2-7]{24}[0-9a-f]{2})\.(\d{1,16})|p\.([a-z2-7]{24}[0-9a-f]{2})\.(\d{1,10})\.(\d{1,8}))")
 
 
 def parse(location: str) -> Striped | Packed | None:

@@ -18,9 +18,10 @@ from typing import Any
 
 from mallee.objects.engine.base import ContentDamaged, IsLive, Label
 from mallee.objects.engine.rados import layout, packs, upkeep
+from mallee.objects.engine.rados.births import shard
 from mallee.objects.engine.rados.layout import STRIPE, Packed, Striped
 from mallee.objects.engine.rados.librados import Pool, RadosError, Read, Write
-from mallee.objects.engine.rados.link import UPKEEP, put, rows
+from mallee.objects.engine.rados.link import UPKEEP, births, put, rows
 
 log = logging.getLogger("mallee.objects.rados")
 
@@ -87,11 +88,10 @@ def scrub(pool: Pool, is_live: IsLive, budget: float, now: float, go_on: Callabl
     at -= at % step
     while True:
         suspects: list[tuple[str, Label]] = []
-        unborn = {birth.block for birth in upkeep.all_births(pool)}
         for name in pool.names(at // step, WHOLE // step):
             parsed = layout.parse_name(name)
             if parsed is not None:
-                _look(pool, *parsed, found, suspects, unborn)
+                _look(pool, *parsed, found, suspects)
         if suspects:
             for suspect, wanted in zip(suspects, is_live(suspects), strict=True):
                 if wanted:
@@ -108,11 +108,13 @@ def scrub(pool: Pool, is_live: IsLive, budget: float, now: float, go_on: Callabl
             return found
 
 
-def _look(pool: Pool, identity: str, number: int, found: Findings, suspects: list[tuple[str, Label]], unborn: set[str]) -> None:
+def _look(pool: Pool, identity: str, number: int, found: Findings, suspects: list[tuple[str, Label]]) -> None:
     if number:
         head = Read().attributes_too()
         if pool.submit(identity, head).missing():
-            if layout.block_of(identity) not in unborn:
+            # what is being written has a row as long as it has no first stripe: it is asked for after the first stripe was
+            block = layout.block_of(identity)
+            if not list(rows(pool, births(shard(block)), block)):
                 name = layout.stripe_name(identity, number)
                 if not pool.submit(name, Write().remove()).missing():
                     found.orphaned += 1

@@ -9,7 +9,8 @@ way, so that a reader that looked its location up just before still finds it.
 from __future__ import annotations
 
 import errno
-from collections.abc import Callable, Iterable
+import itertools
+from collections.abc import Callable, Iterable, Iterator
 
 from mallee.objects.engine.rados import layout
 from mallee.objects.engine.rados.births import shard
@@ -42,27 +43,47 @@ def throw(pool: Pool, places: Iterable[Striped | Packed], due: float) -> None:
 
 def empty(pool: Pool, now: float, go_on: Callable[[], bool]) -> int:
     """Removes what is due; how many bytes. Raises RadosError."""
-    held: dict[str, float] | None = None
     given = 0
+    held: dict[str, float] | None = None
     for number in range(SHARDS):
-        for key, _ in rows(pool, trash(number)):
-            due, _, location = key.partition(".")
-            if int(due, 16) > now * 1e6:
-                break
+        while due := dict(itertools.islice(_due(pool, number, now), AT_ONCE)):
             if not go_on():
                 return given
             if held is None:
                 held = holds(pool)
-            place = layout.parse(location)
-            if place is not None:
+            free = []
+            for place in due.values():
                 if (until := held.get(place.identity, 0.0)) > now:
                     put(pool, trash(number), {_row(until, place): b""}).wait()
-                elif isinstance(place, Striped):
-                    remove_stripes(pool, place.identity, layout.stripes(place.size))
-                    given += place.size
                 else:
-                    given += 0 if pool.submit(place.identity, Write().remove()).missing() else place.length
-            drop(pool, trash(number), [key]).wait()
+                    free.append(place)
+            given += _remove(pool, free)
+            drop(pool, trash(number), list(due)).wait()
+    return given
+
+
+def _due(pool: Pool, number: int, now: float) -> Iterator[tuple[str, Striped | Packed]]:
+    for key, _ in rows(pool, trash(number)):
+        due, _, location = key.partition(".")
+        if int(due, 16) > now * 1e6:
+            return
+        place = layout.parse(location)
+        if place is not None:
+            yield key, place
+
+
+def _remove(pool: Pool, places: list[Striped | Packed]) -> int:
+    """The first stripe of each, and packs, all at once; then what follows. How many bytes."""
+    heads = [pool.submit(place.identity, Write().remove()) for place in places]
+    given = 0
+    for place, head in zip(places, heads, strict=True):
+        there = not head.missing()
+        if isinstance(place, Striped):
+            if place.size > layout.STRIPE:
+                remove_stripes(pool, place.identity, layout.stripes(place.size))
+            given += place.size
+        elif there:
+            given += place.length
     return given
 
 

@@ -59,7 +59,7 @@ def all_births(pool: Pool) -> Iterator[Birth]:
             yield Birth(table, block, row["session"], row["opened"], row.get("settled"), row.get("used", layout.IDS_PER_BLOCK))
 
 
-def sweep(pool: Pool, is_live: IsLive, now: float, go_on: GoOn, grace: float = GRACE) -> int:
+def sweep(pool: Pool, is_live: IsLive, now: float, go_on: GoOn, grace: float = GRACE, linger: float = trash.LINGER) -> int:
     """How many bytes it gave back. Raises RadosError."""
     given = 0
     for birth in settled_births(pool, now, grace):
@@ -67,12 +67,12 @@ def sweep(pool: Pool, is_live: IsLive, now: float, go_on: GoOn, grace: float = G
             if not go_on():
                 return given
             identities = [layout.id_of(birth.block, number) for number in range(start, min(start + AT_ONCE, birth.used))]
-            given += _sweep(pool, is_live, identities)
+            given += _sweep(pool, is_live, identities, now + linger)
         drop(pool, birth.table, [birth.block]).wait()
     return given
 
 
-def _sweep(pool: Pool, is_live: IsLive, identities: list[str]) -> int:
+def _sweep(pool: Pool, is_live: IsLive, identities: list[str], due: float) -> int:
     looks = [(identity, Read().stat().attributes_too()) for identity in identities]
     pending = [pool.submit(identity, look) for identity, look in looks]
     there = [look for look, each in zip(looks, pending, strict=True) if not each.missing()]
@@ -82,11 +82,13 @@ def _sweep(pool: Pool, is_live: IsLive, identities: list[str]) -> int:
         if layout.PACK in look.attributes:
             asked += _of_pack(pool, identity, look)
         elif layout.LABEL in look.attributes:
-            if layout.GONE not in look.attributes:
-                try:
-                    label, size = layout.unpack_label(look.attributes[layout.LABEL])
-                except ContentDamaged:
-                    continue  # nobody can say whose it is: it stays
+            try:
+                label, size = layout.unpack_label(look.attributes[layout.LABEL])
+            except ContentDamaged:
+                continue  # nobody can say whose it is: it stays
+            if layout.GONE in look.attributes:  # perhaps its process died before it had thrown it away
+                trash.throw(pool, [Striped(identity, size)], due)
+            else:
                 asked.append((Striped(identity, size), label))
         elif layout.CHECK in look.attributes:
             given += remove_unfinished(pool, identity)
@@ -136,7 +138,11 @@ def compact(pool: Pool, moved: Moved, packer: Packer, due: float, go_on: GoOn) -
         if not go_on():
             break
         head = Read().stat().attributes_too()
-        if pool.submit(identity, head).missing() or layout.GONE in head.attributes:
+        if pool.submit(identity, head).missing():
+            packs.forget(pool, identity, nonce)
+            continue
+        if layout.GONE in head.attributes:  # perhaps its process died before it had thrown it away
+            trash.throw(pool, [Packed(identity, 0, head.size)], due)
             packs.forget(pool, identity, nonce)
             continue
         place = packs.index_place(head.attributes)
