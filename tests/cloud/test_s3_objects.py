@@ -362,7 +362,7 @@ def test_presigned_urls(cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> No
     assert tools.presigned(cloud, sign("get_object").replace("key?", "yek?"))[0] == 403
     assert tools.presigned(cloud, sign("delete_object"), "DELETE")[0] == 204
     earlier = datetime.datetime.now(datetime.UTC) - datetime.timedelta(minutes=5)
-    monkeypatch.setattr("botocore.auth.get_current_datetime", lambda *_, **__: earlier)
+    monkeypatch.setattr("botocore.crt.auth.get_current_datetime", lambda *_, **__: earlier)
     status, _, told = tools.presigned(cloud, sign("get_object"))
     assert status == 403 and b"Request has expired" in told
 
