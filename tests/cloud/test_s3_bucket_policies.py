@@ -94,6 +94,14 @@ def test_the_size_of_a_policy(sqlite_cloud: TestCloud) -> None:
         s3.put_bucket_policy(Bucket="shared", Policy="")
 
 
+@pytest.mark.parametrize("name", ["user/a\0b", "role/\ud800", "user/" + "x" * 10_000])
+def test_principals_that_nobody_is(cloud: TestCloud, name: str) -> None:
+    s3 = opened(cloud)
+    with refused("MalformedPolicy", 400):
+        s3.put_bucket_policy(Bucket="shared", Policy=document(Principal={"AWS": f"arn:aws:iam::{cloud.admin.id}:{name}"}))
+    assert cloud.cloud.dispatcher.faults == 0
+
+
 def test_a_name_is_not_inherited(cloud: TestCloud) -> None:
     s3, iam = opened(cloud), cloud.client("iam")
     cloud.user("reader")

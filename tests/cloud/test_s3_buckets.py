@@ -158,3 +158,12 @@ def test_users_need_permission(sqlite_cloud: TestCloud) -> None:
             s3.head_bucket(Bucket="not-for-all", **expected)
         told = raised.value.response["ResponseMetadata"]
         assert told["HTTPStatusCode"] == 403 and told["HTTPHeaders"]["x-amz-bucket-region"] == "local-1"
+
+
+@pytest.mark.parametrize("path", ["/a%00b", "/%ff%fe", "/a%00-s3alias", "/arn%3Aaws%3As3%3A%3A123456789012%3Aaccesspoint%2F%00ab", "/" + "x" * 3000])
+def test_names_that_no_bucket_can_have(cloud: TestCloud, path: str) -> None:
+    """Asked by anybody, without a signature."""
+    for method in ("GET", "PUT", "DELETE"):
+        status, _, _ = cloud.request(method, path, headers=[(b"host", b"mallee.test")])
+        assert status in (400, 403, 404), method
+    assert cloud.cloud.dispatcher.faults == 0

@@ -151,3 +151,16 @@ def test_users_need_permission(sqlite_cloud: TestCloud, operation: str) -> None:
     user = sqlite_cloud.user()
     with refused("AccessDenied", 403):
         getattr(control(sqlite_cloud, user), operation)(AccountId=sqlite_cloud.admin.id, Name="door")
+
+
+def test_names_that_none_can_have(cloud: TestCloud) -> None:
+    own, account_id = control(cloud), cloud.admin.id
+    with refused("NoSuchAccessPoint", 404):
+        own.get_access_point(AccountId=account_id, Name="a\0b")
+    with refused("InvalidBucketName", 400):
+        own.list_access_points(AccountId=account_id, Bucket="a\0b")
+    with refused("InvalidArgument", 400):
+        own.list_access_points(AccountId=account_id, NextToken="AAAA")
+    with refused("InvalidBucketName", 400):
+        own.list_tags_for_resource(AccountId=account_id, ResourceArn="arn:aws:s3:::a\0b")
+    assert cloud.cloud.dispatcher.faults == 0

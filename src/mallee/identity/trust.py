@@ -49,6 +49,8 @@ def _kept(tx: Tx, partition: str, value: str) -> str | None:
 
 def _found(tx: Tx, partition: str, value: str) -> str | None:
     """What stands for the principal from now on; None when there is no such principal."""
+    if "\0" in value:  # which PostgreSQL cannot even be asked for
+        return None
     if _ID.fullmatch(value):
         return value if _holder(tx, value) is not None else None
     if _ACCOUNT.fullmatch(value):

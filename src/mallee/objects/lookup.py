@@ -14,6 +14,7 @@ import time
 from mallee.identity.call import Call
 from mallee.objects import points, records
 from mallee.objects.records import Bucket
+from mallee.objects.rules import names
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
@@ -100,4 +101,6 @@ def existing(tx: Tx, name: str) -> Bucket:
 
 
 def no_such_bucket(name: str) -> AwsError:
+    if not names.could_be(name) and not name.startswith("arn:"):
+        return AwsError("InvalidBucketName", "The specified bucket is not valid.", status=400, BucketName=name)
     return AwsError("NoSuchBucket", "The specified bucket does not exist", status=404, BucketName=name)

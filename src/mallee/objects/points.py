@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from sqlalchemy import Column, UniqueConstraint, bindparam, select
 
 from mallee.identity.call import Call
+from mallee.objects.rules import names
 from mallee.store import Json, Text, Timestamp, Tx, ids, read, read_all, resource_table
 
 if TYPE_CHECKING:
@@ -76,6 +77,8 @@ _OF_BUCKET = select(ACCESS_POINTS.c.alias).where(ACCESS_POINTS.c.bucket_id == bi
 
 
 def access_point(tx: Tx, account_id: str, name: str) -> AccessPoint | None:
+    if not names.is_access_point(name):
+        return None
     row = tx.everyone().first(_BY_NAME, account=account_id, name=name)
     return None if row is None else read(AccessPoint, row)
 
@@ -94,7 +97,7 @@ def has_any(tx: Tx, bucket: Bucket) -> bool:
 
 def resolve(tx: Tx, name: str) -> AccessPoint | None:
     """What an alias, an ARN, or a host's first label (``<name>-<account>``) in the place of a bucket's name means."""
-    if name.endswith(SUFFIX):
+    if name.endswith(SUFFIX) and names.could_be(name):
         row = tx.everyone().first(_BY_ALIAS, alias=name)
         return None if row is None else read(AccessPoint, row)
     parts = _ARN.fullmatch(name) or _HOST.fullmatch(name)

@@ -79,7 +79,10 @@ def list_access_points(call: Call) -> dict[str, Any]:
     account_id, given = own_account(call), call.input
     most = given.get("MaxResults") or _PAGE
     after = "" if "NextToken" not in given else _from_token(given["NextToken"])
-    found = points.access_points(call.tx, account_id, given.get("Bucket"), after, most + 1)
+    wanted = given.get("Bucket")
+    if wanted is not None and not names.could_be(wanted):
+        raise lookup.no_such_bucket(wanted)
+    found = points.access_points(call.tx, account_id, wanted, after, most + 1)
     page = found[:most]
     token = base64.urlsafe_b64encode(page[-1].name.encode()).decode("ascii") if len(found) > most else None
     return {"AccessPointList": [_listed(call, each) for each in page], "NextToken": token}
@@ -99,9 +102,12 @@ def _listed(call: Call, found: AccessPoint) -> dict[str, Any]:
 
 def _from_token(token: str) -> str:
     try:
-        return base64.b64decode(token.encode(), b"-_", validate=True).decode()
+        after = base64.b64decode(token.encode(), b"-_", validate=True).decode()
     except (ValueError, binascii.Error):
-        raise invalid("The continuation token provided is incorrect", "nextToken", token) from None
+        after = ""
+    if not names.is_access_point(after):
+        raise invalid("The continuation token provided is incorrect", "nextToken", token)
+    return after
 
 
 def delete_access_point(call: Call) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", re.ASCII)
+_EVER = re.compile(r"[A-Za-z0-9._-]{3,255}", re.ASCII)
 _ADDRESS = re.compile(r"\d{1,3}(?:\.\d{1,3}){3}", re.ASCII)
 _ACCESS_POINT = re.compile(r"[a-z0-9][a-z0-9-]{1,48}[a-z0-9]", re.ASCII)
 _REGIONAL = re.compile(r".+-(?P<account>\d{12})-(?P<region>[a-z0-9-]+)-an", re.ASCII)
@@ -27,6 +28,11 @@ def is_bucket(name: str) -> bool:
         and not name.startswith(_PREFIXES)
         and not name.endswith(_SUFFIXES)
     )
+
+
+def could_be(name: str) -> bool:
+    """Whether a bucket may ever have been called so: the oldest of us-east-1's have longer names, with capitals and underscores."""
+    return _EVER.fullmatch(name) is not None
 
 
 def is_regional(name: str, account_id: str, region: str) -> bool:
