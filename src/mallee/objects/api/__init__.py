@@ -55,3 +55,24 @@ OPERATIONS: dict[str, tuple[ModuleType, ...]] = {
     "s3": (*_BUCKETS, *_OBJECTS),
     "s3control": (control_public_access, access_points, control_tags),
 }
+
+_KEPT = "kept and told; nothing comes of it"
+
+NOTES = {
+    "s3": {
+        "put_bucket_notification_configuration": "empty ones: there are no destinations yet",
+        "put_bucket_notification": "empty ones: there are no destinations yet",
+        "put_bucket_versioning": "no MFA delete",
+        "put_bucket_inventory_configuration": _KEPT,
+        "put_bucket_metrics_configuration": _KEPT,
+        "put_bucket_analytics_configuration": _KEPT,
+        "put_bucket_intelligent_tiering_configuration": _KEPT,
+        "put_bucket_accelerate_configuration": _KEPT,
+    },
+    "s3control": {
+        "create_access_point": "no scopes, no tags",
+        "tag_resource": "buckets",
+        "untag_resource": "buckets",
+        "list_tags_for_resource": "buckets",
+    },
+}

@@ -1,4 +1,4 @@
-"""Inventories of buckets: settings that are kept and told. Lists are not delivered yet, which docs/objects.md says."""
+"""Inventories of buckets: settings that are kept and told. Lists are not delivered, which docs/buckets.md says."""
 
 from __future__ import annotations
 
