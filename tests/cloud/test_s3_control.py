@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from mallee.store import Database, ManualClock, schema
 from tests.cloud.harness import Account, TestCloud, refused
 
 ALL = dict.fromkeys(("BlockPublicAcls", "IgnorePublicAcls", "BlockPublicPolicy", "RestrictPublicBuckets"), True)
@@ -76,6 +78,7 @@ def test_objects_by_an_access_point(cloud: TestCloud) -> None:
     made = own.create_access_point(AccountId=account_id, Name="door", Bucket="behind")
     s3.put_object(Bucket=made["Alias"], Key="key", Body=b"by the door")
     assert s3.get_object(Bucket="behind", Key="key")["Body"].read() == b"by the door"
+    assert s3.head_bucket(Bucket=made["Alias"])["AccessPointAlias"] and not s3.head_bucket(Bucket="behind")["AccessPointAlias"]
     listed = s3.list_objects_v2(Bucket=made["Alias"])
     assert [each["Key"] for each in listed["Contents"]] == ["key"]
     own.create_access_point(AccountId=account_id, Name="inner", Bucket="behind", VpcConfiguration={"VpcId": "vpc-1"})
@@ -84,6 +87,22 @@ def test_objects_by_an_access_point(cloud: TestCloud) -> None:
         s3.get_object(Bucket=alias, Key="key")
     with refused("NoSuchBucket", 404):
         s3.get_object(Bucket="nothing-0000-s3alias", Key="key")
+
+
+def test_an_access_point_by_its_arn(tmp_path: Path, database: Database, clock: ManualClock) -> None:
+    """boto3 makes a host name of it, which the cloud's domains are asked about."""
+    schema.load()
+    schema.create(database)
+    cloud = TestCloud(tmp_path, database, clock, objects_domains=("mallee.test",))
+    try:
+        own, s3, account_id = control(cloud), cloud.client("s3"), cloud.admin.id
+        s3.create_bucket(Bucket="behind")
+        made = own.create_access_point(AccountId=account_id, Name="door", Bucket="behind")
+        s3.put_object(Bucket=made["AccessPointArn"], Key="a/key", Body=b"by its name")
+        assert s3.get_object(Bucket="behind", Key="a/key")["Body"].read() == b"by its name"
+        assert s3.list_objects_v2(Bucket=made["AccessPointArn"])["KeyCount"] == 1
+    finally:
+        cloud.close()
 
 
 def test_an_access_point_s_policy(cloud: TestCloud) -> None:

@@ -155,8 +155,9 @@ def _from_token(token: str | None) -> str:
 
 
 def head_bucket(call: Call) -> dict[str, Any]:
-    buckets.expect_owner(call, lookup.bucket(call))
-    return {"BucketRegion": call.region, "AccessPointAlias": False}
+    found = lookup.bucket(call)
+    buckets.expect_owner(call, found)
+    return {"BucketRegion": call.region, "AccessPointAlias": found.access_point is not None}
 
 
 def get_bucket_location(call: Call) -> dict[str, Any]:
