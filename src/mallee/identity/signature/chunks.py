@@ -95,7 +95,7 @@ class Decoder:
             return self._data(pieces)
         if self._state == "done":
             if self._buffer:
-                raise Refused(INCOMPLETE, "There are bytes after the last chunk.")
+                raise Refused(INCOMPLETE, "There are bytes after the last chunk.", framing=True)
             return False
         line = self._line()
         if line is None:
@@ -104,7 +104,7 @@ class Decoder:
             self._head(line)
         elif self._state == "after data":
             if line:
-                raise Refused(INCOMPLETE, "A chunk is longer than it said.")
+                raise Refused(INCOMPLETE, "A chunk is longer than it said.", framing=True)
             self._end_chunk()
             self._state = "head"
         else:
@@ -115,10 +115,10 @@ class Decoder:
         end = self._buffer.find(b"\n")
         if end < 0:
             if len(self._buffer) > MAX_LINE:
-                raise Refused(INCOMPLETE, "A line of the chunked body is too long.")
+                raise Refused(INCOMPLETE, "A line of the chunked body is too long.", framing=True)
             return None
         if end > MAX_LINE:
-            raise Refused(INCOMPLETE, "A line of the chunked body is too long.")
+            raise Refused(INCOMPLETE, "A line of the chunked body is too long.", framing=True)
         line = bytes(self._buffer[:end]).removesuffix(b"\r")
         del self._buffer[: end + 1]
         return line
@@ -127,7 +127,7 @@ class Decoder:
         signed = self.form != STREAMING_UNSIGNED_TRAILER
         found = (_SIGNED_HEAD if signed else _PLAIN_HEAD).fullmatch(line)
         if not found:
-            raise Refused(INCOMPLETE, "A chunk's head cannot be read.")
+            raise Refused(INCOMPLETE, "A chunk's head cannot be read.", framing=True)
         self._left = int(found[1], 16)
         if self._left > MAX_CHUNK or self._seen + self._left > self.length:
             raise Refused(INCOMPLETE, "The chunks are longer than x-amz-decoded-content-length.", incomplete=True)
@@ -181,14 +181,14 @@ class Decoder:
         self._trailer_bytes += len(line)
         found = _TRAILER.fullmatch(line)
         if not found or self.form == STREAMING or self._checked or self._trailer_bytes > MAX_TRAILERS:
-            raise Refused(INCOMPLETE, "The trailing headers cannot be read.")
+            raise Refused(INCOMPLETE, "The trailing headers cannot be read.", trailer=True)
         name, value = found[1].lower(), found[2]
         if name != _SIGNATURE_TRAILER:
             self._trailer_lines.append((name, value))
         elif signed:
             self._check_trailers(value.decode("latin-1"))
         else:
-            raise Refused(INCOMPLETE, "The trailing headers cannot be read.")
+            raise Refused(INCOMPLETE, "The trailing headers cannot be read.", trailer=True)
 
     def _check_trailers(self, claimed: str) -> None:
         text = b"".join(name + b":" + value + b"\n" for name, value in self._trailer_lines)
@@ -200,5 +200,5 @@ class Decoder:
         lines = self._trailer_lines
         names = [name.decode() for name, _ in lines]
         if sorted(names) != sorted(self.announced):
-            raise Refused(INCOMPLETE, "The trailing headers are not those that x-amz-trailer announced.")
+            raise Refused(INCOMPLETE, "The trailing headers are not those that x-amz-trailer announced.", trailer=True)
         self.trailers = {name.decode(): value.decode("latin-1") for name, value in lines}

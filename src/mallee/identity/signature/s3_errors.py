@@ -1,7 +1,8 @@
 """What S3 answers to a request that is not believed: its codes, sentences and fields, which clients read.
 
 A header that is wrong is ``AuthorizationHeaderMalformed``, a presigned address ``AuthorizationQueryParametersError``; what is no
-signature at all ``InvalidArgument``; what cannot be checked for the lack of something ``AccessDenied`` or ``InvalidRequest``.
+signature at all ``InvalidArgument``; what cannot be checked for the lack of something ``AccessDenied`` or ``InvalidRequest``. A body in
+chunks that does not hold together is not a matter of the signature: ``IncompleteBody``, ``MalformedTrailerError``, ``InvalidRequest``.
 """
 
 from __future__ import annotations
@@ -27,6 +28,9 @@ from mallee.wire.errors import AwsError
 MISMATCH_TEXT = (
     "The request signature we calculated does not match the signature you provided. Check your key and signing method."
 )
+
+INCOMPLETE_TEXT = "The request body terminated unexpectedly"
+TRAILER_TEXT = "The request contained trailing data that was not well-formed or did not conform to our published schema."
 
 
 def to_error(refused: Refused, now: datetime.datetime) -> AwsError:
@@ -70,6 +74,12 @@ def _malformed(refused: Refused) -> AwsError:
         return AwsError("InvalidArgument", refused.message, status=400, ArgumentName=name, ArgumentValue=value)
     if details.get("denied"):
         return AwsError("AccessDenied", refused.message, status=403)
+    if "incomplete" in details:
+        return AwsError("IncompleteBody", INCOMPLETE_TEXT, status=400)
+    if "trailer" in details:
+        return AwsError("MalformedTrailerError", TRAILER_TEXT, status=400)
+    if "framing" in details:
+        return AwsError("InvalidRequest", refused.message, status=400)
     if details.get("part") == ("date",):
         return AwsError("AccessDenied", "AWS authentication requires a valid Date or x-amz-date header", status=403)
     presigned = bool(details.get("presigned"))
