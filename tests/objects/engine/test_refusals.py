@@ -98,6 +98,26 @@ def test_room_is_looked_at_before(make: Make, tmp_path: Path) -> None:
     assert not list((tmp_path / "0" / "t").iterdir()) and not list((tmp_path / "0" / "p").iterdir())
 
 
+def test_a_disk_that_cannot_be_asked(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = Rows()
+    engine = make()
+    rows.append(engine, {"a": 10})
+
+    def no_answer(fd: int) -> os.statvfs_result:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(calls, "fstatvfs", no_answer)
+        for _ in range(2):
+            with pytest.raises(EngineError):
+                engine.append([({}, b"x")])
+            with pytest.raises(EngineError):
+                engine.writer(10)
+    monkeypatch.setattr(disks_room, "RETRY", 0.0)
+    rows.append(engine, {"b": 10})
+    rows.check(engine)
+
+
 def test_writers_do_not_promise_the_same_room_twice(make: Make, tmp_path: Path) -> None:
     engine = make()
     free = engine._disks.all[0].free()

@@ -322,14 +322,18 @@ def test_more_copies_than_asked(make: Make, tmp_path: Path) -> None:
     rows = Rows()
     engine = make(3, 2)
     rows.write(engine, "f", 300_000)
-    one = paths(tmp_path, rows.at["f"])[0]
-    for disk in "012":
-        place = tmp_path / disk / rows.at["f"]
-        if not place.exists():
-            place.parent.mkdir(exist_ok=True)
-            shutil.copy(one, place)
+    rows.append(engine, {"s": 1000})
+    engine.close()
+    names = [rows.at["f"], "/".join(rows.at["s"].split("/")[:2])]
+    for name in names:
+        for disk in "012":
+            place = tmp_path / disk / name
+            if not place.exists():
+                place.parent.mkdir(exist_ok=True)
+                shutil.copy(paths(tmp_path, name)[0], place)
+    engine = make(3, 2)
     found = engine.scrub(rows.is_live, 10)
-    assert found.complete and len(paths(tmp_path, rows.at["f"])) == 2
+    assert found.complete and [len(paths(tmp_path, name)) for name in names] == [2, 2]
     rows.check(engine)
 
 

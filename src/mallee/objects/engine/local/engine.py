@@ -85,10 +85,16 @@ class LocalEngine:
     # -- contents ---------------------------------------------------------------------------------------------------------------
 
     def writer(self, expected: int | None = None) -> Writer:
-        return self._files.writer(expected)
+        try:
+            return self._files.writer(expected)
+        except OSError as error:
+            raise trouble(error) from error
 
     def append(self, contents: Sequence[tuple[Label, bytes]]) -> list[str]:
-        return self._packs.append(contents)
+        try:
+            return self._packs.append(contents)
+        except OSError as error:  # a disk that cannot even be asked for its room
+            raise trouble(error) from error
 
     def open(self, location: str) -> Content:
         """Raises ContentMissing, and ContentDamaged where already the opening shows it."""

@@ -64,12 +64,15 @@ def parse_location(location: str) -> InFile | InPack:
     raise ValueError(f"{location!r} is not a location.")
 
 
+_LABEL: Final = json.JSONEncoder(separators=(",", ":"), sort_keys=True)
+
+
 def is_id(text: str) -> bool:
     return len(text) == 32 and not text.strip("0123456789abcdef")
 
 
 def write_label(label: Label) -> bytes:
-    return json.dumps(label, separators=(",", ":"), sort_keys=True).encode()
+    return _LABEL.encode(label).encode()
 
 
 def read_label(data: bytes) -> Label:

@@ -313,12 +313,13 @@ class Scrub:
         readers = readers_of(packs, pack, media=True)
         dead = packs.dead(pack)
         batch: list[Record] = []
-        whole = True
+        whole, gap = True, False
         synced: set[Disk] = set()
         if offset == format.PACK_HEAD:
             self._mend_head(pack, readers)
         for found in walk(pack, readers, offset):
             if isinstance(found, Gap):
+                gap = True
                 self._found.gaps += 1
                 log.error("Pack %016x has no record from %d to %d.", pack, found.offset, found.end)
                 continue
@@ -338,7 +339,10 @@ class Scrub:
         self._sync(pack, synced)
         if self.compaction.room(pack).live <= format.PACK_HEAD:  # nothing but its end: nobody needs another copy of that
             return True
-        return self._copies(pack, readers, step) and whole
+        enough = self._copies(pack, readers, step)
+        if whole and not gap and offset == format.PACK_HEAD:
+            self._surplus(pack, [reader.disk for reader in readers])
+        return enough and whole
 
     def _mend_head(self, pack: int, readers: Sequence[Reader]) -> None:
         """Nothing depends on it: it is for people, and all that is in it is known."""
@@ -419,6 +423,14 @@ class Scrub:
             present.append(disk)
             self._found.copied += 1
         return len(present) >= disks.copies
+
+    def _surplus(self, pack: int, verified: Sequence[Disk]) -> None:
+        """More copies than there shall be, after a failure that sent some elsewhere, and all of them good."""
+        disks = self.sweep.packs.disks
+        keep = [disk for disk in disks.ordered(f"{pack:016x}") if disk in verified][: disks.copies]
+        for disk in verified:
+            if disk not in keep and all(each.healthy for each in keep):
+                self._unlink(disk, path_of(pack))
 
     def _copy(self, pack: int, readers: Sequence[Reader], disk: Disk) -> None:
         """All records that are good on any copy, under a temporary name, then in its place."""
