@@ -310,6 +310,7 @@ def test_compaction(house: House, rows: Rows) -> None:
     old = dict(rows.at)
     rows.remove(engine, *doomed)
     rows.check(engine)
+    house.later(LONG)
     assert engine.compact(rows.moved) > 0
     rows.check(engine)
     assert any(old[name] != location for name, location in rows.at.items())
