@@ -34,6 +34,9 @@ has its length to write too; the log is used from its beginning again after each
 
 CACHE_SIZE = -8000  # KiB
 
+COUNTED = {"preserve_rowcount": True}
+"""SQLAlchemy forgets the count of an INSERT unless it is asked to keep it."""
+
 BUSY_TIMEOUT = 15.0
 """Seconds to wait for the write lock before saying that the database is unavailable."""
 
@@ -57,7 +60,7 @@ class Session:
         """Executes a kept INSERT, UPDATE or DELETE for rows with the same names; how many rows of the table it touched."""
         write = None if plans is None else plans.write(statement, tuple(rows[0]))
         if write is None:
-            return int(connection.execute(statement, rows if len(rows) > 1 else rows[0]).rowcount)
+            return int(connection.execute(statement, rows if len(rows) > 1 else rows[0], execution_options=COUNTED).rowcount)
         return sum(self.dbapi.execute(write.text, write.bound(row)).rowcount for row in rows)
 
     def close(self) -> None:
