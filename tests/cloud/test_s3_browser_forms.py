@@ -273,6 +273,12 @@ def test_no_field_splits_a_header(sqlite_cloud: TestCloud, field: str, evil: str
     assert code(post(sqlite_cloud, {field: evil})) == (400, "InvalidArgument")
 
 
+@pytest.mark.parametrize("name", ["x-amz-meta-a: b", "x-amz-meta-ä", "x-amz-meta- a", "x-amz-meta-a\tb", "x-amz-\x7f"])
+def test_no_name_of_a_field_does(sqlite_cloud: TestCloud, name: str) -> None:
+    bucket(sqlite_cloud)
+    assert code(post(sqlite_cloud, {name: "x"})) == (400, "InvalidArgument")
+
+
 def test_who_may(sqlite_cloud: TestCloud) -> None:
     s3 = bucket(sqlite_cloud)
     assert code(send(sqlite_cloud, encoded({"key": "key"}))) == (403, "AccessDenied")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from mallee.store import Database, ManualClock
+from mallee.store import Database, ManualClock, schema
 from tests.cloud import forms
 from tests.cloud.harness import TestCloud
 from tests.cloud.s3 import NAME, bucket
+from tests.conftest import ENGINES
 
 _SUBRESOURCES = (
     "acl", "cors", "delete", "encryption", "lifecycle", "location", "logging", "notification", "object-lock", "ownershipControls", "policy",
@@ -137,12 +139,19 @@ _headers = st.lists(st.tuples(st.sampled_from(_HEADERS), _texts), max_size=4)
 _bodies = st.one_of(st.sampled_from(_BODIES), st.binary(max_size=50))
 
 
-@pytest.fixture(scope="module")
-def open_cloud(tmp_path_factory: pytest.TempPathFactory, _empty_database: Path) -> Iterator[TestCloud]:
+@pytest.fixture(scope="module", params=ENGINES)
+def open_cloud(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, _empty_database: Path) -> Iterator[TestCloud]:
     folder = tmp_path_factory.mktemp("fuzz")
-    (folder / "cloud.db").write_bytes(_empty_database.read_bytes())
-    database = Database(f"sqlite:///{folder}/cloud.db", ManualClock(), synchronous=False)
-    made = TestCloud(folder / "home", database, database.clock)  # type: ignore[arg-type]
+    clock = ManualClock()
+    if request.param == "sqlite":
+        shutil.copy(_empty_database, folder / "cloud.db")
+        database = Database(f"sqlite:///{folder}/cloud.db", clock, synchronous=False)
+    else:
+        server = request.getfixturevalue("postgresql_server")
+        server.create("fuzz")
+        database = Database(server.url("fuzz"), clock, synchronous=False)
+        schema.create(database)
+    made = TestCloud(folder / "home", database, clock)
     _open(made)
     yield made
     made.close()
@@ -233,3 +242,33 @@ def test_any_form(open_cloud: TestCloud, fields: dict[str, str], content: bytes,
 @given(st.binary(max_size=200))
 def test_any_body_of_a_form(open_cloud: TestCloud, body: bytes) -> None:
     check(open_cloud, "POST", forms.send(open_cloud, b"--" + forms.BOUNDARY + b"\r\n" + body))
+
+
+_EVIL = ("%00", "a%00b", "%ff", "%C0%AF", "%ED%A0%80", "%F4%90%80%80", "%0d%0ax:y", "..%2f..", "%e2%80%a8", "'", "%25", "9" * 4400)
+
+
+@pytest.mark.parametrize("parameter", ["uploadId", "versionId", "partNumber", "id", "prefix", "delimiter", "marker", "key-marker", "upload-id-marker",
+    "version-id-marker", "continuation-token", "start-after", "max-keys", "part-number-marker", "encoding-type", "max-parts", "x-id"])  # fmt: skip
+def test_evil_values(open_cloud: TestCloud, parameter: str) -> None:
+    """Each where it means something."""
+    for value in _EVIL:
+        asked = f"{parameter}={value}"
+        for method, path, more in (
+            ("GET", "", ""), ("GET", "", "list-type=2"), ("GET", "", "versions"), ("GET", "", "uploads"), ("GET", "", "inventory"),
+            ("GET", "/key", ""),
+            ("GET", "/key", "uploadId=x"), ("GET", "/key", "tagging"), ("HEAD", "/key", ""), ("DELETE", "/key", ""), ("DELETE", "/key", "uploadId=x"),
+            ("PUT", "/key", "partNumber=1"), ("POST", "/key", ""), ("GET", "/key", "attributes"), ("DELETE", "", "analytics"),
+        ):  # fmt: skip
+            query = "&".join(filter(None, (more, asked)))
+            headers = [(b"host", b"x"), (b"content-length", b"0"), (b"x-amz-object-attributes", b"ETag,ObjectParts")]
+            check(open_cloud, method, open_cloud.request(method, f"/{NAME}{path}", query, headers))
+
+
+@pytest.mark.parametrize("value", _EVIL)
+def test_evil_names(open_cloud: TestCloud, value: str) -> None:
+    for method in ("GET", "HEAD", "PUT", "POST", "DELETE", "OPTIONS"):
+        for path in (f"/{value}", f"/{value}/key", f"/{NAME}/{value}", f"/{NAME}/a/{value}/b"):
+            for query in ("", "uploads", "tagging", "acl", "list-type=2"):
+                check(open_cloud, method, open_cloud.request(method, path, query, [(b"host", b"x"), (b"content-length", b"0"), (b"origin", b"http://x")]))
+        copy = [(b"host", b"x"), (b"content-length", b"0"), (b"x-amz-copy-source", f"/{NAME}/{value}".encode())]
+        check(open_cloud, method, open_cloud.request(method, f"/{NAME}/copy", "", copy))

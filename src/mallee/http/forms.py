@@ -51,6 +51,7 @@ _AS_THEY_ARE: Final = frozenset(("policy", "signature", "awsaccesskeyid", "x-amz
 """Fields in which ``${filename}`` is no variable."""
 _OF_CLIENT: Final = (b"host", b"user-agent", b"referer", b"origin")
 _HOST = re.compile(r"[A-Za-z0-9._\-\[\]:]{1,255}")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9a-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _SLACK: Final = 1024  # bytes that end a form whose file is small
 
@@ -242,7 +243,7 @@ def _as_put(request: Request, bucket: str, fields: dict[str, str]) -> Request:
             header, value = "x-amz-tagging", urlencode(_tags(value))
         elif header not in _HEADERS and (not header.startswith("x-amz-") or header in _NOT_HEADERS):
             continue
-        if _CONTROL.search(value) or not header.isascii() or not header.isprintable():
+        if _CONTROL.search(value) or not _TOKEN.fullmatch(header):
             raise invalid(f"The field {name} has characters that cannot stand in a header.", name)
         headers.append((header.encode(), value.strip().encode()))
     path = f"/{quote(bucket, safe='')}/{quote(fields['key'], safe='/')}"

@@ -202,7 +202,7 @@ class Streams:
         self._known(call, found)
         length, decoder = _framing(request, call.proof)
         call.decoder = decoder
-        call.parsed = found.parse(request)
+        call.parsed = _parsed(found, request)
         payload = None if call.proof is None else call.proof.payload
         sha256 = None if payload is None or payload == sigv4.UNSIGNED or payload in FORMS else payload
         given = receiving.declared(request.header, [name for name, _ in request.headers], length, sha256)
@@ -268,7 +268,7 @@ class Streams:
             if handler.operation != "CompleteMultipartUpload":  # whose checksum is that of the object
                 receiving.check(given, body)
         request.body = body
-        call.parsed = found.parse(request)
+        call.parsed = _parsed(found, request)
         prepare = handler.prepare
         if prepare is not None:
             return self._dispatcher.look(call.answer, lambda tx: prepare(self._asked(call, tx, None)))
@@ -500,6 +500,20 @@ async def drain(receive: Receive, request: Request) -> bool:
 def content_length(request: Request) -> int | None:
     text = request.header(b"content-length")
     return int(text) if text is not None and text.isdigit() and len(text) < 20 else None
+
+
+_KEYS = frozenset(("Bucket", "Key", "Prefix", "Delimiter", "Marker", "KeyMarker", "StartAfter"))
+
+
+def _parsed(found: Route, request: Request) -> dict[str, Any]:
+    """The input. A NUL, which only a path or a query can bring, has its place in keys alone; nothing else could keep it."""
+    given = found.parse(request)
+    if b"%00" in request.raw_query:
+        for name, value in given.items():
+            text = value if isinstance(value, str) else "".join((*value, *value.values())) if name == "Metadata" else ""
+            if "\0" in text and name not in _KEYS:
+                raise AwsError("InvalidArgument", f"Invalid value for {name}", status=400, ArgumentName=name)
+    return given
 
 
 def _framing(request: Request, proof: Proof | None) -> tuple[int | None, Decoder | None]:

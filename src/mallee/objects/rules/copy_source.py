@@ -34,6 +34,8 @@ def source(text: str, name: str = "x-amz-copy-source") -> Source:
     except UnicodeDecodeError:
         raise _invalid("Invalid copy source encoding.", name, text) from None
     bucket, slash, key = plain.partition("/")
+    if "\0" in bucket or "\0" in version:
+        raise _invalid("Invalid copy source encoding.", name, text)
     if not bucket or not slash or not key:
         raise _invalid("Invalid copy source object key" if slash else _FORM, name, text)
     return Source(bucket, key, version if mark else None)
