@@ -394,3 +394,39 @@ def test_digests(sqlite_cloud: TestCloud) -> None:
             s3.put_object(Bucket=NAME, Key="key", Body=data, ContentMD5=right)
         assert told() == "The Content-MD5 you specified did not match what we received."
     assert body(s3) == b"hello"
+
+
+def test_a_range_of_what_it_was(cloud: TestCloud) -> None:
+    """If-Range: a download that goes on where it stopped gets all of an object that is another by now."""
+    s3 = tools.bucket(cloud)
+    etag = s3.put_object(Bucket=NAME, Key="key", Body=b"hello")["ETag"]
+    date = cloud.clock.now().strftime("%a, %d %b %Y %H:%M:%S GMT")
+    for same in (etag, date):
+        assert body(tools.with_headers(cloud, {"If-Range": same}), Range="bytes=1-2") == b"el"
+    for other in ('"x"', f"W/{etag}", "Mon, 01 Jan 2001 00:00:00 GMT", "nonsense"):
+        assert body(tools.with_headers(cloud, {"If-Range": other}), Range="bytes=1-2") == b"hello"
+
+
+def test_headers_of_writes_in_reads(sqlite_cloud: TestCloud) -> None:
+    s3 = tools.bucket(sqlite_cloud)
+    s3.put_object(Bucket=NAME, Key="key", Body=b"1", ServerSideEncryption="AES256")
+    with refused("InvalidArgument", 400):
+        body(tools.with_headers(sqlite_cloud, {"x-amz-server-side-encryption": "AES256"}))
+    assert s3.get_object(Bucket=NAME, Key="key")["ServerSideEncryption"] == "AES256"
+
+
+def test_where_the_requester_pays(cloud: TestCloud) -> None:
+    s3 = tools.bucket(cloud, public=True)
+    s3.put_object(Bucket=NAME, Key="key", Body=b"1")
+    tools.allow(s3, "s3:GetObject", "s3:DeleteObject")
+    stranger, nobody = cloud.account().client("s3"), tools.unsigned(cloud)
+    assert body(stranger) == body(nobody) == b"1"
+    s3.put_bucket_request_payment(Bucket=NAME, RequestPaymentConfiguration={"Payer": "Requester"})
+    assert body(s3) == b"1" and body(stranger, RequestPayer="requester") == b"1"
+    for refusing in (lambda: body(stranger), lambda: body(nobody), lambda: body(nobody, RequestPayer="requester")):
+        with refused("AccessDenied", 403):
+            refusing()
+    assert stranger.delete_objects(Bucket=NAME, Delete={"Objects": [{"Key": "key"}]})["Errors"][0]["Code"] == "AccessDenied"
+    stranger.delete_objects(Bucket=NAME, Delete={"Objects": [{"Key": "key"}]}, RequestPayer="requester")
+    with refused("NoSuchKey", 404):
+        body(s3)

@@ -38,7 +38,7 @@ from mallee.identity.call import Call
 from mallee.identity.records import accounts
 from mallee.identity.resources import passing
 from mallee.objects import acl as acls
-from mallee.objects import buckets, condition_keys, lookup, points, public_access
+from mallee.objects import buckets, condition_keys, kinds, lookup, points, public_access
 from mallee.objects.condition_keys import Keys
 from mallee.objects.points import AccessPoint
 from mallee.objects.records import ENFORCED, Bucket
@@ -396,6 +396,8 @@ def _asked(
     foreign, policy, speaks = caller.account_id != found.account_id, found.policy, owner == found.account_id
     if found.internal and (foreign or not action.startswith(_INTERNAL)):
         raise denied()
+    if foreign and not _pays(call, found):
+        raise denied()
     if policy is not None:
         if caller.kind == "root" and not foreign and action in _OWN_POLICY:
             policy = None
@@ -431,6 +433,15 @@ def _let_in(
     owner = point.account_id if foreign else ""
     canonical_id = "" if policy is None else _canonical_id(call)
     authorize.check(call, Check(action, resource, keys, policy=policy, owner=owner, canonical_id=canonical_id))
+
+
+def _pays(call: Call, found: Bucket) -> bool:
+    """Whether a caller of another account takes the costs upon itself where the bucket's owner leaves them to others. Nobody cannot.
+    https://docs.aws.amazon.com/AmazonS3/latest/userguide/RequesterPaysBuckets.html"""
+    payment = found.configuration(kinds.REQUEST_PAYMENT)
+    if payment is None or payment.get("Payer") != "Requester":
+        return True
+    return bool(call.account_id) and (call.header(b"x-amz-request-payer") or b"").lower() == b"requester"
 
 
 def _granted_by_bucket(call: Call, found: Bucket, permission: str) -> acls.Granted | None:

@@ -135,6 +135,8 @@ def window(call: Call, found: Version) -> Window:
     """By Range or PartNumber. Raises InvalidRange, InvalidPartNumber."""
     given = call.input
     header, number = given.get("Range"), given.get("PartNumber")
+    if header is not None and not conditions.of_range(call.header(b"if-range"), found.etag, found.modified):
+        header = None
     size = found.size
     parts = found.attributes.get("parts")
     if number is not None:

@@ -118,6 +118,7 @@ def _looked_at(call: Call, bucket: Bucket, found: Version) -> reading.Window:
     return reading.window(call, found)
 
 
+_ENCRYPTION = b"x-amz-server-side-encryption"
 _OVERRIDES = {
     "ResponseCacheControl": "CacheControl",
     "ResponseContentDisposition": "ContentDisposition",
@@ -129,6 +130,9 @@ _OVERRIDES = {
 
 
 def _check_overrides(call: Call) -> None:
+    if call.header(_ENCRYPTION) is not None:  # which is for writes
+        told = "x-amz-server-side-encryption header is not supported for this operation."
+        raise AwsError("InvalidArgument", told, status=400, ArgumentName=_ENCRYPTION.decode())
     if call.principal.kind == "anonymous" and any(call.input.get(name) is not None for name in _OVERRIDES):
         told = "Request specific response headers cannot be used for anonymous GET requests."
         raise AwsError("InvalidRequest", told, status=400)

@@ -9,6 +9,8 @@ import datetime
 from collections.abc import Mapping
 from typing import Any
 
+from mallee.wire import times
+
 HOLDS, FAILED, NOT_MODIFIED = "holds", "failed", "not modified"
 
 
@@ -29,6 +31,19 @@ def of_read(given: Mapping[str, Any], etag: str, modified: datetime.datetime, pr
     elif since is not None and at <= since:
         return NOT_MODIFIED, "If-Modified-Since"
     return HOLDS, ""
+
+
+def of_range(header: bytes | None, etag: str, modified: datetime.datetime) -> bool:
+    """Whether a Range counts: If-Range, where there is one, must be the object's ETag or its date, else all of it is sent (RFC 9110, 13.1.5)."""
+    if header is None:
+        return True
+    text = header.decode("latin-1").strip()
+    if text.startswith(('"', "W/")):
+        return text == f'"{etag}"'
+    try:
+        return times.from_text(text, "rfc822") == modified.replace(microsecond=0)
+    except ValueError:
+        return text == etag
 
 
 def matches(header: str, etag: str) -> bool:
