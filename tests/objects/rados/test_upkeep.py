@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 import pytest
 
-from mallee.objects.engine.base import EngineError
+from mallee.objects.engine.base import EngineError, Label
 from mallee.objects.engine.rados import layout, packs, trash, turns, upkeep
 from mallee.objects.engine.rados.errors import Lapsed
 from mallee.objects.engine.rados.librados import Pool, Read, Write
@@ -248,3 +249,22 @@ def test_much_trash(house: House, rows: Rows) -> None:
     house.later(3600)
     assert len(house.things()) == 1 and not names_of(house.pool, "mallee.trash")
     rows.check(house.engine)
+
+
+def test_small_contents_are_gone_at_once(house: House, rows: Rows) -> None:
+    """Those that were discarded, and in a compaction those that came too late."""
+    rows.append(house.engine, {str(number): 5000 for number in range(20)})
+    before = dict(rows.at)
+    rows.remove(house.again(), *(str(number) for number in range(15)))
+    assert all(is_gone(house.engine, before[str(number)]) for number in range(15))
+    house.later(700)
+    moved_to: list[str] = []
+
+    def refuses(told: Sequence[tuple[str, str, Label]]) -> list[bool]:
+        moved_to.extend(new for _, new, _ in told)
+        return [False] * len(told)
+
+    assert house.engine.compact(refuses) > 0
+    assert len(moved_to) == 5 and all(is_gone(house.engine, location) for location in moved_to)
+    house.later(LONG)
+    assert all(is_gone(house.engine, location) for location in before.values()), "the pack went, as nobody wanted what was left"
