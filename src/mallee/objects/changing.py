@@ -45,8 +45,8 @@ def changed(call: Call, bucket: Bucket, change: Change, answer: Callable[[Versio
             found = versions.current(tx, bucket.id, key)
         else:
             found = versions.version(tx, bucket.id, key, version_id)
-        if found is None:  # it went away meanwhile
-            raise AwsError("NoSuchKey", "The specified key does not exist.", status=404, Key=call.input["Key"])
+        if found is None:
+            raise _gone(call, version_id)
         if found.deleted:
             raise marked(call, found)
         made = change(tx, found)
@@ -55,6 +55,14 @@ def changed(call: Call, bucket: Bucket, change: Change, answer: Callable[[Versio
         return answer(found)
 
     return writing.indexed(call, bucket, work)
+
+
+def _gone(call: Call, version_id: str | None) -> AwsError:
+    """It was there when the call began."""
+    key = call.input["Key"]
+    if version_id is None:
+        return AwsError("NoSuchKey", "The specified key does not exist.", status=404, Key=key)
+    return AwsError("NoSuchVersion", "The specified version does not exist.", status=404, Key=key, VersionId=version_id)
 
 
 def with_(found: Version, name: str, value: Any) -> dict[str, Any]:

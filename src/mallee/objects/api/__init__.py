@@ -68,6 +68,10 @@ NOTES = {
         "put_bucket_analytics_configuration": _KEPT,
         "put_bucket_intelligent_tiering_configuration": _KEPT,
         "put_bucket_accelerate_configuration": _KEPT,
+        "put_object_retention": "no event holds",
+        "rename_object": "in every bucket that never had versioning",
+        "restore_object": "after `objects_restore_seconds`, whatever the tier; no SELECT",
+        "select_object_content": "CSV and JSON; no Parquet",
     },
     "s3control": {
         "create_access_point": "no scopes, no tags",
