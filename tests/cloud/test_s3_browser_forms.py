@@ -312,3 +312,11 @@ def test_origins(sqlite_cloud: TestCloud) -> None:
     assert status == 204 and headers["access-control-allow-origin"] == "http://a.example"
     status, headers, _ = send(sqlite_cloud, encoded({"key": "x"}), origin="http://a.example")
     assert status == 403 and headers["access-control-allow-origin"] == "http://a.example"
+
+
+def test_a_bucket_s_acl_lets_forms_in(sqlite_cloud: TestCloud) -> None:
+    s3 = bucket(sqlite_cloud, ownership="ObjectWriter", public=True)
+    assert code(send(sqlite_cloud, encoded({"key": "key"}))) == (403, "AccessDenied")
+    s3.put_bucket_acl(Bucket=NAME, ACL="public-read-write")
+    assert send(sqlite_cloud, encoded({"key": "key"}))[0] == 204
+    assert [each["Key"] for each in s3.list_objects_v2(Bucket=NAME)["Contents"]] == ["key"]
