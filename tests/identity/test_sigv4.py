@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+from collections.abc import Callable
 
 import pytest
 from botocore import auth
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from mallee.identity.call import ANONYMOUS
 from mallee.identity.signature import sigv4
+from mallee.identity.signature.refusals import Refused
 from mallee.wire import AwsError, Request
 from tests.identity import signing
 from tests.identity.conftest import Identity
@@ -499,6 +501,30 @@ def test_no_bytes_do_anything_but_be_refused(
         assert principal is ANONYMOUS and service == "s3"
     except AwsError as error:
         assert error.status in (400, 401, 403)
+
+
+_PART = st.text("AKI/09=,; s3-aws4_request", max_size=30)
+
+
+@settings(max_examples=400, deadline=None)
+@given(
+    credential=st.one_of(st.just("AKIA/20250301/local-1/s3/aws4_request"), _PART),
+    signed=st.one_of(st.just("host;x-amz-date"), _PART),
+    signature=st.one_of(st.just("ab" * 32), _PART),
+    date=st.sampled_from(["20250301T120000Z", "20250230T120000Z", "Sat, 01 Mar 2025 12:00:00 GMT", ""]),
+)
+def test_the_usual_header_is_read_as_any_other(credential: str, signed: str, signature: str, date: str) -> None:
+    """The short way that most headers take leads where the long one does."""
+
+    def claimed(read: Callable[[], sigv4.Claim]) -> object:
+        try:
+            return read()
+        except Refused as refused:
+            return refused.reason, refused.message
+
+    text = f"AWS4-HMAC-SHA256 Credential={credential}, SignedHeaders={signed}, Signature={signature}"
+    headers = {"authorization": text, "x-amz-date": date}
+    assert claimed(lambda: sigv4.from_header(headers)) == claimed(lambda: sigv4._from_any_header(headers, text))
 
 
 def test_the_signing_key_is_aws_s_own_example() -> None:

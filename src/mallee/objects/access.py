@@ -144,8 +144,8 @@ def heading() -> Access:
 
 def object_(action: str, version_action: str | None = None, acl: str | None = None, *, also: tuple[str, ...] = ()) -> Access:
     """On the object that the input names; ``version_action`` is asked instead where it names a version. ``acl``: the permission of the
-    object's own ACL that allows it, if it is not the action's usual one: then the object's owner decides, not the bucket's. ``also``: pairs of further actions, of the latest
-    and of a version (GetObjectAttributes is a GetObject, too)."""
+    object's own ACL that allows it, if it is not the action's usual one: then the object's owner decides, not the bucket's. ``also``:
+    pairs of further actions, of the latest and of a version (GetObjectAttributes is a GetObject, too)."""
     plain_names = (_name(action), *(_name(each) for each in also[::2]))
     version_names = (_name(version_action or action), *(_name(each) for each in also[1::2]))
     acl = acl or _BY_ACL.get(plain_names[0])
@@ -171,7 +171,9 @@ def upload(action: str) -> Access:
 
     def find(call: Call) -> Iterable[Check]:
         target = Target(call, the_bucket(call), call.input["Key"])
-        yield _asked(call, target.bucket, name, target.resource, target=target, granted=lambda: target.is_uploader(call.input["UploadId"]))
+        yield _asked(
+            call, target.bucket, name, target.resource, target=target, granted=lambda: target.is_uploader(call.input["UploadId"])
+        )
 
     return Access(_ON_OBJECT, find=find, action=name, actions=lambda call: (name,), plain=_is_plain)
 
@@ -199,7 +201,11 @@ def copying(*, part: bool = False) -> Access:
         read = _GET_VERSION if "?versionId=" in given["CopySource"] else _GET
         if part:
             return ("s3:PutObject", read)
-        tags = () if given.get("TaggingDirective") == "REPLACE" else ("s3:GetObjectTagging", "s3:GetObjectVersionTagging", _PUT_TAGGING)
+        tags = (
+            ()
+            if given.get("TaggingDirective") == "REPLACE"
+            else ("s3:GetObjectTagging", "s3:GetObjectVersionTagging", _PUT_TAGGING)
+        )
         return ("s3:PutObject", read, *tags, *_asked_by_headers(given))
 
     def find(call: Call) -> Iterator[Check]:
@@ -256,7 +262,12 @@ def several() -> Access:
     return Access(find=lambda call: (), action="s3:DeleteObject", actions=lambda call: (), plain=lambda call: True)
 
 
-_GET, _GET_VERSION, _PUT_TAGGING, _BYPASS = "s3:GetObject", "s3:GetObjectVersion", "s3:PutObjectTagging", "s3:BypassGovernanceRetention"
+_GET, _GET_VERSION, _PUT_TAGGING, _BYPASS = (
+    "s3:GetObject",
+    "s3:GetObjectVersion",
+    "s3:PutObjectTagging",
+    "s3:BypassGovernanceRetention",
+)
 
 
 def _name(action: str) -> str:
@@ -401,7 +412,9 @@ def _asked(
     if policy is not None:
         if caller.kind == "root" and not foreign and action in _OWN_POLICY:
             policy = None
-        elif foreign and public_access.RESTRICT in public_access.blocked(call.tx, found) and public_access.is_public_policy(policy):
+        elif (
+            foreign and public_access.RESTRICT in public_access.blocked(call.tx, found) and public_access.is_public_policy(policy)
+        ):
             speaks, granted = False, None
             owner = found.account_id
     keys: Mapping[str, Values | Callable[[], Values]] = Keys(call, condition_keys.of(action), found, target)
@@ -421,7 +434,12 @@ def _asked(
 
 
 def _let_in(
-    call: Call, point: AccessPoint, found: Bucket, action: str, keys: Mapping[str, Values | Callable[[], Values]], target: Target | None
+    call: Call,
+    point: AccessPoint,
+    found: Bucket,
+    action: str,
+    keys: Mapping[str, Values | Callable[[], Values]],
+    target: Target | None,
 ) -> None:
     """Raises unless the access point lets the request through: then it is the bucket's turn."""
     if point.vpc_id is not None and call.source_vpc != point.vpc_id:
@@ -484,7 +502,12 @@ def missing_key_error(call: Call, found: Bucket, key: str | None = None) -> AwsE
 
 def refusals(call: Call, found: Bucket) -> Callable[[str, str | None, str | None], AwsError | None]:
     """For DeleteObjects: what says of each key, version and ETag to be compared why the caller may not remove it, or None."""
-    asked = ("s3:DeleteObject", "s3:DeleteObjectVersion", _GET, *((_BYPASS,) if call.input.get("BypassGovernanceRetention") else ()))
+    asked = (
+        "s3:DeleteObject",
+        "s3:DeleteObjectVersion",
+        _GET,
+        *((_BYPASS,) if call.input.get("BypassGovernanceRetention") else ()),
+    )
     plain = _nobody_else(call, found, "ExpectedBucketOwner") and found.ownership == ENFORCED
     if plain and all(authorize.certain(call, action) for action in asked):
         return lambda key, version_id, match: None

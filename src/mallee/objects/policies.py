@@ -49,7 +49,8 @@ def stored(call: Call, text: str, is_own: Callable[[str], bool], is_object: Call
         raise _in_its_words(refusal.message, document) from None
     for statement in _list(document["Statement"]):
         _check(call, statement, is_own, is_object)
-    return kept
+    # Nothing longer than the limit is kept, or it would be read anew for each call (``identity.rules.policy``).
+    return kept if len(kept) <= LARGEST else json.dumps(json.loads(kept), separators=(",", ":"), ensure_ascii=False)
 
 
 def shown(call: Call, text: str) -> str:

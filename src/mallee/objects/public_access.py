@@ -7,6 +7,7 @@ the kind ``KIND``, the account's the same kind under the account's id in the pla
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import time
@@ -49,7 +50,9 @@ def blocked(tx: Tx, bucket: Bucket) -> frozenset[str]:
 
 def of_account(tx: Tx, account_id: str) -> frozenset[str]:
     """Those of a whole account, as they were at most ``SECONDS`` ago."""
-    known: dict[str, tuple[float, frozenset[str]]] = tx.memory.get(_Remembered) or tx.memory.setdefault(_Remembered, _Remembered())
+    known: dict[str, tuple[float, frozenset[str]]] = tx.memory.get(_Remembered) or tx.memory.setdefault(
+        _Remembered, _Remembered()
+    )
     found = known.get(account_id)
     if found is not None and found[0] > time.monotonic() and not tx.changed:
         return found[1]
@@ -104,6 +107,7 @@ _WIDEST = {4: 8, 6: 32}
 """A range of addresses that is wider than this is everybody."""
 
 
+@functools.lru_cache(256)
 def is_public_policy(text: str) -> bool:
     """Whether any statement of a bucket's (valid) policy lets in people who are not told apart: it allows, to everybody, under no
     condition that holds one of the keys above to a fixed value."""

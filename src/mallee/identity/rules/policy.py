@@ -179,7 +179,7 @@ class Memory:
         return len(self._known)
 
 
-_SMALL = 16_384
+_SMALL = 24_576  # no policy that is kept is longer, those of buckets included
 _remembered = Memory(3_000_000)
 
 
