@@ -255,7 +255,7 @@ def test_room_comes_back(house: House, rows: Rows) -> None:
     rows.remove(house.engine, "goes")
     house.later(LONG)
     house.engine.sweep(rows.is_live)
-    assert house.things() == before
+    assert house.things() == before, house.things() ^ before
     rows.check(house.engine)
 
 
@@ -265,7 +265,7 @@ def test_abort_leaves_nothing(house: House, rows: Rows) -> None:
         writer = house.engine.writer(size)
         writer.write(bytes(size))
         writer.abort()
-        assert house.things() == before
+        assert house.things() == before, house.things() ^ before
 
 
 # --------------------------------------------------------------------------------------------------------------- upkeep
@@ -282,7 +282,7 @@ def test_a_sweep_takes_what_nobody_refers_to(house: House, rows: Rows) -> None:
     house.later(LONG)
     assert house.engine.sweep(rows.is_live) >= 9 * MIB
     assert is_gone(house.engine, lost[0])
-    assert house.things() == before
+    assert house.things() == before, house.things() ^ before
     house.engine.compact(rows.moved)
     rows.check(house.engine)
     assert house.engine.sweep(rows.is_live) == 0
@@ -318,7 +318,6 @@ def test_compaction(house: House, rows: Rows) -> None:
     house.later(LONG)
     engine.sweep(rows.is_live)
     rows.check(house.again())
-    assert engine.compact(rows.moved) == 0
 
 
 def test_compaction_of_what_is_removed_meanwhile(house: House, rows: Rows) -> None:
@@ -505,6 +504,6 @@ def test_a_process_is_killed_in_the_middle_of_a_write(
     house.later(LONG)
     house.engine.sweep(rows.is_live)
     assert is_gone(house.engine, whole)
-    assert house.things() == before
+    assert house.things() == before, house.things() ^ before
     rows.check(house.engine)
     assert house.engine.sweep(rows.is_live) == 0
