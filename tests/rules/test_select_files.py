@@ -143,6 +143,7 @@ values = st.recursive(
 )  # fmt: skip
 
 
+@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.text(max_size=6), values, min_size=1), max_size=6), st.integers(1, 9), st.booleans())
 def test_json_goes_through_unchanged(documents: list[Any], chunk: int, lines: bool) -> None:
     data = "\n".join(json.dumps(document, ensure_ascii=chunk > 5) for document in documents)
@@ -153,7 +154,7 @@ def test_json_goes_through_unchanged(documents: list[Any], chunk: int, lines: bo
 cell = st.text(alphabet=st.sampled_from('ab",\\#x \n\r;ä'), max_size=5)
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(cell, min_size=1, max_size=4), max_size=6), st.integers(1, 7), st.sampled_from('"\\'))
 def test_csv_is_read_as_the_oracle_reads_it(table: list[list[str]], chunk: int, escape: str) -> None:
     def written(text: str) -> str:
@@ -171,17 +172,18 @@ def test_csv_is_read_as_the_oracle_reads_it(table: list[list[str]], chunk: int, 
         assert rows(data, chunk, QuoteEscapeCharacter=escape) == table
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.lists(st.lists(cell, min_size=1, max_size=4), max_size=6), st.sampled_from(";\t"), st.booleans())
 def test_what_is_written_is_read_again(table: list[list[str]], field: str, always: bool) -> None:
     data = json.dumps([dict(zip("abcd", row, strict=False)) for row in table])
     output = csv(FieldDelimiter=field, QuoteFields="ALWAYS" if always else "ASNEEDED")
     found = select("SELECT s.* FROM S3Object[*][*] s", data, DOCUMENT, output)
     again = rows(found, AllowQuotedRecordDelimiter=True, FieldDelimiter=field, Comments="")
-    blank = [[""]] if not always else []
-    assert again == [row for row in table or [[""]] if row not in blank or not table] or (not table and again == [])
+    # a blank line is no record
+    assert again == [row for row in table if row != [""] or always]
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='ab,"\n#', max_size=40), st.booleans())
 def test_chunks_do_not_matter(data: str, allowed: bool) -> None:
     def outcome(chunk: int) -> Any:
@@ -231,7 +233,7 @@ def test_scan_range_of_the_documentation() -> None:
     assert select(EVERYTHING, LETTERS, scan_range={"End": 500}, size=len(LETTERS)) == LETTERS
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(
     st.lists(st.text(alphabet="abäc", max_size=4), max_size=8), st.integers(0, 30), st.integers(0, 12), st.integers(1, 5),
     st.sampled_from(["\n", ";", "ab", "\r\n"]), st.booleans(), st.sampled_from(["NONE", "USE", "IGNORE"]),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mallee.objects.select import compile, formats, timestamps
@@ -128,6 +128,7 @@ def stamp(at: datetime) -> timestamps.Timestamp:
     return found
 
 
+@settings(deadline=None)
 @given(moments, moments)
 def test_timestamps_order_as_moments(a: datetime, b: datetime) -> None:
     assert (stamp(a) < stamp(b)) == (a < b)
@@ -135,6 +136,7 @@ def test_timestamps_order_as_moments(a: datetime, b: datetime) -> None:
     assert hash(stamp(a)) == hash(stamp(a.astimezone(UTC)))
 
 
+@settings(deadline=None)
 @given(moments, st.sampled_from(["day", "hour", "minute", "second"]), st.integers(-(10**6), 10**6))
 def test_adding_lengths(at: datetime, part: str, quantity: int) -> None:
     try:
@@ -146,6 +148,7 @@ def test_adding_lengths(at: datetime, part: str, quantity: int) -> None:
     assert timestamps.difference(part, stamp(at), found) == quantity
 
 
+@settings(deadline=None)
 @given(moments, moments, st.sampled_from(["day", "hour", "minute", "second"]))
 def test_differences_are_whole_and_symmetric(a: datetime, b: datetime, part: str) -> None:
     found = timestamps.difference(part, stamp(a), stamp(b))
@@ -154,6 +157,7 @@ def test_differences_are_whole_and_symmetric(a: datetime, b: datetime, part: str
     assert found == -timestamps.difference(part, stamp(b), stamp(a))
 
 
+@settings(deadline=None)
 @given(moments, st.integers(-2000, 2000))
 def test_adding_months_keeps_the_day_where_it_can(at: datetime, months: int) -> None:
     found = timestamps.added("month", months, stamp(at))
@@ -161,6 +165,7 @@ def test_adding_months_keeps_the_day_where_it_can(at: datetime, months: int) -> 
     assert found.day == at.day or (found.day < at.day and timestamps.added("day", 1, found).day == 1)
 
 
+@settings(deadline=None)
 @given(moments)
 def test_what_is_written_is_read(at: datetime) -> None:
     moment = stamp(at)

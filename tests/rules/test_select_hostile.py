@@ -210,7 +210,7 @@ WORDS = (
 word = st.sampled_from(WORDS.split())
 
 
-@settings(max_examples=1000)
+@settings(max_examples=1000, deadline=None)
 @given(st.lists(word, max_size=15).map(" ".join) | st.text(max_size=30), st.sampled_from([CSV, LINES]))
 def test_any_words(sql: str, form: dict[str, Any]) -> None:
     for text in (sql, "SELECT " + sql + " FROM S3Object s", "SELECT * FROM S3Object s WHERE " + sql):
@@ -220,7 +220,7 @@ def test_any_words(sql: str, form: dict[str, Any]) -> None:
             assert error.status == 400
 
 
-@settings(max_examples=300)
+@settings(max_examples=300, deadline=None)
 @given(st.binary(max_size=60), st.sampled_from([CSV, LINES, DOCUMENT, {"CSV": {"AllowQuotedRecordDelimiter": True, "FileHeaderInfo": "USE"}}]))
 def test_any_bytes(data: bytes, form: dict[str, Any]) -> None:
     for compression in ("NONE", "GZIP", "BZIP2"):

@@ -64,7 +64,11 @@ _SET_OPERATIONS = {"union", "intersect", "except", "having", "order"}
 def parse(text: str) -> Select:
     if len(text.encode("utf-8", "surrogatepass")) > MAX_EXPRESSION:
         fail("ExpressionTooLong")
-    return _Parser(tokens(text)).select()
+    try:
+        return _Parser(tokens(text)).select()
+    except RecursionError:
+        # the caller's own stack was deep already
+        fail("MaxOperatorsExceeded")
 
 
 class _Parser:
