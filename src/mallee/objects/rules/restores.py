@@ -15,6 +15,7 @@ from mallee.wire import times
 ONGOING, RESTORED, NONE = "ongoing", "restored", ""
 
 Restore = Mapping[str, Any]
+_LAST = datetime.datetime(9999, 12, 31, tzinfo=datetime.UTC)
 
 
 def state(restore: Restore | None, now: datetime.datetime) -> str:
@@ -43,7 +44,11 @@ def prolonged(restore: Restore, now: datetime.datetime, days: int) -> dict[str, 
 
 def expiry(since: datetime.datetime, days: int) -> datetime.datetime:
     """The days added, and rounded up to the next midnight in UTC (S3 user guide, "Restoring an archived object")."""
-    end = since.astimezone(datetime.UTC) + datetime.timedelta(days=days)
+    try:
+        end = since.astimezone(datetime.UTC) + datetime.timedelta(days=days + 1)
+    except OverflowError:
+        return _LAST
+    end -= datetime.timedelta(days=1)
     midnight = end.replace(hour=0, minute=0, second=0, microsecond=0)
     return midnight if midnight == end else midnight + datetime.timedelta(days=1)
 
