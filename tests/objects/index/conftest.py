@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mallee.objects.index.index import Index
-from mallee.objects.index.tables import create_tables
+from mallee.objects.index.tables import create_tables, open_database
 from mallee.store import Database, ManualClock
 from tests import postgresql
 from tests.conftest import ENGINES
@@ -28,13 +28,13 @@ def _objects_postgresql(postgresql_server: postgresql.Server) -> str:
 @pytest.fixture(params=ENGINES)
 def objects(request: pytest.FixtureRequest, clock: ManualClock, tmp_path: Path) -> Iterator[Database]:
     if request.param == "sqlite":
-        made = Database(f"sqlite:///{tmp_path}/objects.db", clock, synchronous=False)
+        made = open_database(f"sqlite:///{tmp_path}/objects.db", clock, synchronous=False)
         create_tables(made)
     else:
         server: postgresql.Server = request.getfixturevalue("postgresql_server")
         name = request.getfixturevalue("_objects_postgresql")
         server.empty(name)
-        made = Database(server.url(name), clock, synchronous=False)
+        made = open_database(server.url(name), clock, synchronous=False)
     yield made
     made.close()
 

@@ -18,7 +18,7 @@ from sqlalchemy.sql.functions import FunctionElement
 from mallee.store import Bytes, Integer, Text, Tx
 
 from .rows import Entry
-from .tables import CURRENT, NONCURRENT
+from .tables import CURRENT, NONCURRENT, behind
 from .versions import place, raw
 from .walk import END, Leap, Page, Position, beginning, successor, walk
 
@@ -109,7 +109,7 @@ _OLDER = (
     )
     .where(
         NONCURRENT.c.bucket_id == _BUCKET,
-        sa.tuple_(NONCURRENT.c.key, NONCURRENT.c.rank) > sa.tuple_(_FIRST, bindparam("rank", type_=Integer())),
+        *behind((NONCURRENT.c.key, NONCURRENT.c.rank), (_FIRST, bindparam("rank", type_=Integer()))),
         NONCURRENT.c.key < _END,
     )
     .order_by(NONCURRENT.c.key, NONCURRENT.c.rank)

@@ -8,14 +8,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import sqlalchemy as sa
 from sqlalchemy import bindparam, func, select
 
 from mallee.store import Bytes, Integer, Text, Tx
 from mallee.store.types import from_micros
 
 from .rows import Version
-from .tables import CURRENT, NONCURRENT, UPLOADS
+from .tables import CURRENT, NONCURRENT, UPLOADS, behind
 from .versions import OLDER, REST, from_older, raw
 
 _BUCKET = bindparam("bucket_id", type_=Text())
@@ -32,7 +31,7 @@ _NONCURRENT = (
     OLDER.add_columns(NONCURRENT.c.key)
     .where(
         NONCURRENT.c.bucket_id == _BUCKET,
-        sa.tuple_(NONCURRENT.c.key, NONCURRENT.c.rank) > sa.tuple_(_AFTER, bindparam("rank", type_=Integer())),
+        *behind((NONCURRENT.c.key, NONCURRENT.c.rank), (_AFTER, bindparam("rank", type_=Integer()))),
     )
     .order_by(NONCURRENT.c.key, NONCURRENT.c.rank)
     .limit(_LIMIT)

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import Column, UniqueConstraint
+from sqlalchemy import Column, Index, UniqueConstraint
 
 from mallee import store
 from mallee.store import Bytes, Flag, Integer, Json, Text, Timestamp, migrate, plain_table, schema
@@ -133,6 +133,43 @@ CLOSED = plain_table(
     within=metadata,
     sqlite_with_rowid=False,
 )
+
+
+def behind(columns: tuple[Any, Any], place: tuple[Any, Any]) -> tuple[Any, Any]:
+    """The rows that stand behind a place in the order of two columns. The second condition follows from the first; PostgreSQL may find a
+    range by it where it does not by the first. SQLite takes what comes first."""
+    return sa.tuple_(*columns) > sa.tuple_(*place), columns[0] >= place[0]
+
+
+PLANNER = "-c enable_bitmapscan=off -c enable_seqscan=off -c jit=off"
+"""For PostgreSQL, whose planner does not know how large a bucket has become since it last looked, and would rather read all of the rest of
+it and sort that than walk along the key."""
+
+
+def open_database(url: str, clock: store.Clock | None = None, *, synchronous: bool = True) -> store.Database:
+    """The database of the index; its connections are for the index alone, even where the cloud's tables are in the same database."""
+    parsed = sa.make_url(url)
+    if parsed.get_backend_name() == "postgresql":
+        given = parsed.query.get("options", ())
+        before = (given,) if isinstance(given, str) else given
+        parsed = parsed.update_query_dict({"options": " ".join([*before, PLANNER])})
+    return store.Database(parsed.render_as_string(hide_password=False), clock, synchronous=synchronous)
+TASKS = plain_table(
+    "s3_tasks",
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("bucket_id", Text, nullable=False),
+    Column("key", Bytes, nullable=False),
+    Column("version_id", Text, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("due", Timestamp, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("detail", Json, nullable=False),
+    Index("ix_s3_tasks_of", "kind", "bucket_id", "key"),
+    within=metadata,
+    sqlite_autoincrement=True,
+)
+"""What is to be done about versions: see ``tasks``."""
 
 
 def create_tables(database: store.Database) -> None:

@@ -23,7 +23,7 @@ from . import garbage, usage
 from .buckets import require_open
 from .listing import leaper, leaps
 from .rows import Part, Piece, Upload
-from .tables import CLOSED, COMPLETED, PARTS, UPLOADS
+from .tables import CLOSED, COMPLETED, PARTS, UPLOADS, behind
 from .walk import END, Page, Position, beginning, successor, walk
 
 REMEMBERED = timedelta(days=1)
@@ -41,8 +41,7 @@ _RANGE = (
     select(*_COLUMNS)
     .where(
         UPLOADS.c.bucket_id == _BUCKET,
-        sa.tuple_(UPLOADS.c.key, UPLOADS.c.upload_id)
-        > sa.tuple_(bindparam("first", type_=Bytes()), bindparam("after", type_=Text())),
+        *behind((UPLOADS.c.key, UPLOADS.c.upload_id), (bindparam("first", type_=Bytes()), bindparam("after", type_=Text()))),
         UPLOADS.c.key < bindparam("end", type_=Bytes()),
     )
     .order_by(UPLOADS.c.key, UPLOADS.c.upload_id)
