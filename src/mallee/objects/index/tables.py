@@ -133,6 +133,22 @@ CLOSED = plain_table(
     within=metadata,
     sqlite_with_rowid=False,
 )
+TASKS = plain_table(
+    "s3_tasks",
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("kind", Text, nullable=False),
+    Column("bucket_id", Text, nullable=False),
+    Column("key", Bytes, nullable=False),
+    Column("version_id", Text, nullable=False),
+    Column("at", Timestamp, nullable=False),
+    Column("due", Timestamp, nullable=False),
+    Column("tries", Integer, nullable=False),
+    Column("detail", Json, nullable=False),
+    Index("ix_s3_tasks_of", "kind", "bucket_id", "key"),
+    within=metadata,
+    sqlite_autoincrement=True,
+)
+"""What is to be done about versions: see ``tasks``."""
 
 
 def behind(columns: tuple[Any, Any], place: tuple[Any, Any]) -> tuple[Any, Any]:
@@ -154,22 +170,6 @@ def open_database(url: str, clock: store.Clock | None = None, *, synchronous: bo
         before = (given,) if isinstance(given, str) else given
         parsed = parsed.update_query_dict({"options": " ".join([*before, PLANNER])})
     return store.Database(parsed.render_as_string(hide_password=False), clock, synchronous=synchronous)
-TASKS = plain_table(
-    "s3_tasks",
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("kind", Text, nullable=False),
-    Column("bucket_id", Text, nullable=False),
-    Column("key", Bytes, nullable=False),
-    Column("version_id", Text, nullable=False),
-    Column("at", Timestamp, nullable=False),
-    Column("due", Timestamp, nullable=False),
-    Column("tries", Integer, nullable=False),
-    Column("detail", Json, nullable=False),
-    Index("ix_s3_tasks_of", "kind", "bucket_id", "key"),
-    within=metadata,
-    sqlite_autoincrement=True,
-)
-"""What is to be done about versions: see ``tasks``."""
 
 
 def create_tables(database: store.Database) -> None:
