@@ -216,3 +216,22 @@ def test_who_may(cloud: TestCloud) -> None:
     with refused("AccessDenied", 403):
         s3.put_object_acl(Bucket=NAME, Key="key", ACL="public-read")
     s3.put_object_acl(Bucket=NAME, Key="key", ACL="authenticated-read")
+
+
+def test_writers_that_give_away_what_they_write(cloud: TestCloud) -> None:
+    s3 = tools.bucket(cloud, ownership="BucketOwnerPreferred", public=True)
+    writer = cloud.account()
+    theirs = writer.client("s3")
+    tools.allow(s3, "s3:PutObject", "s3:PutObjectAcl", to={"AWS": writer.id})
+    mine, yours = s3.get_bucket_acl(Bucket=NAME)["Owner"]["ID"], canonical(writer)
+    theirs.put_object(Bucket=NAME, Key="given", Body=b"1", ACL="bucket-owner-full-control")
+    theirs.put_object(Bucket=NAME, Key="kept", Body=b"1")
+    assert {each["Key"]: each["Owner"]["ID"] for each in s3.list_objects(Bucket=NAME)["Contents"]} == {"given": mine, "kept": yours}
+    assert grants(s3, "given") == [(mine, "FULL_CONTROL")]
+    with refused("AccessDenied", 403):
+        theirs.get_object(Bucket=NAME, Key="given")
+    assert theirs.get_object(Bucket=NAME, Key="kept")["Body"].read() == b"1"
+    s3.put_bucket_ownership_controls(Bucket=NAME, OwnershipControls={"Rules": [{"ObjectOwnership": "BucketOwnerEnforced"}]})
+    assert s3.get_object(Bucket=NAME, Key="kept")["Body"].read() == b"1"
+    with refused("AccessDenied", 403):
+        theirs.get_object(Bucket=NAME, Key="kept")

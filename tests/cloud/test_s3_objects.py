@@ -430,3 +430,26 @@ def test_where_the_requester_pays(cloud: TestCloud) -> None:
     stranger.delete_objects(Bucket=NAME, Delete={"Objects": [{"Key": "key"}]}, RequestPayer="requester")
     with refused("NoSuchKey", 404):
         body(s3)
+
+
+def test_bodies_that_are_too_large(sqlite_cloud: TestCloud) -> None:
+    s3 = tools.bucket(sqlite_cloud)
+    url = s3.generate_presigned_url("put_object", {"Bucket": NAME, "Key": "key"})
+    status, _, told = tools.presigned(sqlite_cloud, url, "PUT", content_length=str(5 * 1024**3 + 1))
+    assert status == 400 and b"<Code>EntityTooLarge</Code>" in told and b"<MaxSizeAllowed>5368709120</MaxSizeAllowed>" in told
+    status, _, told = tools.presigned(sqlite_cloud, url, "PUT", b"hello", content_length="6")
+    assert status == 400 and b"<Code>IncompleteBody</Code>" in told
+    with refused("NoSuchKey", 404):
+        body(s3)
+
+
+def test_versions_need_actions_of_their_own(cloud: TestCloud) -> None:
+    s3 = tools.bucket(cloud, versioning="Enabled")
+    version = s3.put_object(Bucket=NAME, Key="key", Body=b"1")["VersionId"]
+    latest, any_of_them = user(cloud, "latest", "s3:GetObject").client("s3"), user(cloud, "any", "s3:GetObjectVersion").client("s3")
+    assert body(latest) == body(any_of_them, VersionId=version) == b"1"
+    for refusing in (lambda: body(latest, VersionId=version), lambda: body(any_of_them)):
+        with refused("AccessDenied", 403):
+            refusing()
+    with refused("403", 403):
+        latest.head_object(Bucket=NAME, Key="key", VersionId=version)
