@@ -145,11 +145,12 @@ def test_a_closed_buckets_uploads_are_cleared_away(objects: Database) -> None:
         assert uploads.purge(tx, 3) == 3
     with objects.transaction() as tx:
         assert uploads.purge(tx, 3) == 2
+    with objects.transaction() as tx:
         assert uploads.purge(tx) == 0
     with objects.reading() as tx:
         assert len(tx.all(sa.select(GARBAGE))) == 10
         assert [row.upload_id for row in tx.all(sa.select(UPLOADS))] == [kept.upload_id]
-        assert usage.usage(tx, "b") == usage.Usage("b") and usage.usage(tx, "c").upload_bytes == 10
+        assert usage.all_usage(tx) == [usage.Usage("c", uploads=1, upload_bytes=10)]
 
 
 def test_a_completed_content_of_many_parts_comes_back(objects: Database) -> None:

@@ -23,7 +23,7 @@ from mallee.objects.engine.base import Engine, EngineError, Label
 from mallee.store import Conflict, Database, Misuse, StoreUnavailable, Tx
 
 from . import garbage, liveness, usage
-from .tables import CURRENT
+from .tables import CLOSED
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
@@ -159,7 +159,8 @@ class Index:
                 if self._closed:
                     return []
                 self._queued.wait()
-            batch, size = [self._queue.popleft()], 0
+            batch = [self._queue.popleft()]
+            size = batch[0].size
             while self._queue and len(batch) < MOST_WORKS and size < MOST_BYTES:
                 batch.append(self._queue.popleft())
                 size += batch[-1].size
@@ -241,7 +242,7 @@ class Index:
     def _attempt(self, jobs: list[_Job], alone: bool, apart: bool) -> None:
         """Most works that raise do so before they have written anything, so savepoints come only when one has not: ``apart``."""
         with self.database.transaction() as tx:
-            tx.lock_table(CURRENT, alone=alone)
+            tx.lock_table(CLOSED, alone=alone)  # a table as good as any, and none that is vacuumed
             for job in jobs:
                 touched = tx.touched
                 job.result = job.error = None

@@ -230,4 +230,7 @@ def _end(tx: Tx, upload: Upload, kept: set[int]) -> bool:
 def purge(tx: Tx, limit: int = 10) -> int:
     """Upkeep: forgets completions that are old, and aborts uploads of closed buckets, at most ``limit``; how many those were."""
     tx.execute_each(_FORGET, [{"before": tx.now - REMEMBERED}])
-    return sum(abort(tx, _upload(row)) for row in tx.all(_OF_CLOSED, limit=limit))
+    aborted = sum(abort(tx, _upload(row)) for row in tx.all(_OF_CLOSED, limit=limit))
+    if not aborted:
+        usage.forget_closed(tx)
+    return aborted

@@ -14,7 +14,7 @@ from sqlalchemy import bindparam, func, select
 
 from mallee.store import Bytes, Integer, Text, Tx
 
-from .tables import CURRENT, NONCURRENT, PARTS, UPLOADS, USAGE
+from .tables import CLOSED, CURRENT, NONCURRENT, PARTS, UPLOADS, USAGE
 from .walk import END
 
 if TYPE_CHECKING:
@@ -90,6 +90,17 @@ def usage(tx: Tx, bucket_id: str) -> Usage:
 def all_usage(tx: Tx) -> list[Usage]:
     """Of every bucket that ever had something, by its id."""
     return [Usage(*row) for row in tx.tuples(_ALL)]
+
+
+_OF_CLOSED = sa.delete(USAGE).where(
+    USAGE.c.bucket_id.in_(select(CLOSED.c.bucket_id)),
+    ~select(UPLOADS.c.bucket_id).where(UPLOADS.c.bucket_id == USAGE.c.bucket_id).exists(),
+)
+
+
+def forget_closed(tx: Tx) -> None:
+    """The counters of buckets that are closed and have no uploads any more: nothing adds to them."""
+    tx.execute(_OF_CLOSED)
 
 
 CHUNK = 20_000
