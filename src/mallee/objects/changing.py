@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from mallee.identity.call import Call, Later
-from mallee.objects import attributes, lookup, reading, store, writing
+from mallee.objects import attributes, lookup, reading, replicating, store, writing
 from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.records import Bucket
@@ -51,7 +51,7 @@ def changed(call: Call, bucket: Bucket, change: Change, answer: Callable[[Versio
             raise marked(call, found)
         made = change(tx, found)
         if made is not None:
-            versions.change(tx, found, attributes=made)
+            versions.change(tx, found, attributes=replicating.changed(tx, bucket, found, made))
         return answer(found)
 
     return writing.indexed(call, bucket, work)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime
 from typing import Any
 
-from mallee.objects import writing
+from mallee.objects import replicating, writing
 from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.records import Bucket
@@ -23,6 +23,7 @@ def deleted(
         _check_conditions(tx, bucket, key, version_id, given)
     if version_id is None:
         marker = versions.delete(tx, bucket.versioning, bucket.id, key, owner)
+        replicating.marked(tx, bucket, marker)
         return {} if marker is None else {"DeleteMarker": True, "VersionId": marker.version_id}
     found = versions.version(tx, bucket.id, key, version_id)
     if found is not None:

@@ -8,7 +8,7 @@ from mallee.identity.vault import Vault
 from mallee.objects import store
 from mallee.objects.engine.base import Engine
 from mallee.objects.engine.local import LocalEngine
-from mallee.objects.index import tables
+from mallee.objects.index import tables, tasks
 from mallee.objects.index.index import Index
 from mallee.objects.pins import Pins
 from mallee.objects.store import Store
@@ -37,6 +37,7 @@ def wire(settings: Settings, database: Database, vault: Vault, index_database: D
     pins = Pins()
     grace = GRACE if settings.objects_engine != "local" else 0.0
     made = Store(settings, database, Index(own, engine, pins, grace), engine, vault, pins)
+    own.engine.memory[tasks.WAKE] = database.nudge  # a kind of tasks is the topic of whoever does them
     store.attach(made)
     return made
 

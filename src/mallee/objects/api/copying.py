@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 from mallee.identity.call import Call, Later, Outside, prepared_by, reads
-from mallee.objects import access, attributes, checksums, copying, encryption, lookup, parts, reading, receiving, store, writing
+from mallee.objects import (
+    access,
+    attributes,
+    checksums,
+    copying,
+    encryption,
+    lookup,
+    parts,
+    reading,
+    receiving,
+    replicating,
+    store,
+    writing,
+)
 from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.receiving import Intake, Received
@@ -59,6 +72,7 @@ def copy_object(call: Call) -> Later:
     bucket, key, given = lookup.bucket(call), attributes.key(call), call.input
     made, now, checksum = intake.made, call.now, received.described()
     kind, owner = attributes.storage_class(given), writing.owner_of(call, bucket)
+    replicated = replicating.planned(bucket, key, received.size, made)
 
     def work(tx: Tx, content: Any) -> dict[str, Any]:
         writing.check_write_conditions(call, given, tx, bucket, key)
@@ -67,6 +81,7 @@ def copy_object(call: Call) -> Later:
             storage_class=kind, owner=owner,
         )  # fmt: skip
         stored = versions.put(tx, bucket.versioning, new)
+        replicating.note(tx, stored, replicated)
         result = {"ETag": f'"{received.etag}"', "LastModified": stored.modified, **attributes.checksum_members(checksum)}
         return {
             "CopyObjectResult": result,

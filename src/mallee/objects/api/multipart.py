@@ -6,7 +6,20 @@ from typing import Any
 from urllib.parse import quote
 
 from mallee.identity.call import Call, Later, reads, receives
-from mallee.objects import access, attributes, checksums, completing, encryption, lookup, pages, parts, receiving, store, writing
+from mallee.objects import (
+    access,
+    attributes,
+    checksums,
+    completing,
+    encryption,
+    lookup,
+    pages,
+    parts,
+    receiving,
+    replicating,
+    store,
+    writing,
+)
 from mallee.objects.index import uploads, versions
 from mallee.objects.index.rows import New, Part, Upload
 from mallee.objects.receiving import Intake, Received
@@ -135,11 +148,13 @@ def complete_multipart_upload(call: Call) -> Later:
         chosen = completing.chosen(wanted, uploads.parts(tx, upload_id), upload, given)
         made = dict(upload.attributes["object"])
         made["parts"] = chosen.sizes
+        replicated = replicating.planned(bucket, key, chosen.size, made)
         new = New(
             bucket_id=bucket.id, key=key, modified=upload.created, size=chosen.size, etag=chosen.etag, storage_class=upload.storage_class,
             owner=upload.owner, checksum=chosen.checksum, content=chosen.content, attributes=made,
         )  # fmt: skip
         stored = versions.put(tx, bucket.versioning, new)
+        replicating.note(tx, stored, replicated)
         numbers = [each["PartNumber"] for each in wanted]
         result = {
             "numbers": numbers, "etag": chosen.etag, "checksum": chosen.checksum,

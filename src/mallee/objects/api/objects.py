@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mallee.identity.call import Call, Later, reads, receives
-from mallee.objects import access, attributes, encryption, lookup, reading, receiving, store, writing
+from mallee.objects import access, attributes, encryption, lookup, reading, receiving, replicating, store, writing
 from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.receiving import Intake, Received
@@ -64,6 +64,7 @@ def put_object(call: Call) -> Later:
     bucket, key, given = lookup.bucket(call), attributes.key(call), call.input
     made, checksum = intake.made, received.described()
     owner, kind, now = writing.owner_of(call, bucket), attributes.storage_class(given), call.now
+    replicated = replicating.planned(bucket, key, received.size, made)
 
     def work(tx: Tx, content: Any) -> dict[str, Any]:
         writing.check_write_conditions(call, given, tx, bucket, key)
@@ -72,6 +73,7 @@ def put_object(call: Call) -> Later:
             storage_class=kind, owner=owner,
         )  # fmt: skip
         stored = versions.put(tx, bucket.versioning, new)
+        replicating.note(tx, stored, replicated)
         return {
             "ETag": f'"{received.etag}"',
             **attributes.checksum_members(checksum),

@@ -1,6 +1,7 @@
 """The reconcilers of objects: what stands in the index and in buckets' configurations is made true, again and again."""
 
 from mallee.objects.upkeep.lifecycle import expire_objects
+from mallee.objects.upkeep.replication import replicate, replicate_existing
 from mallee.objects.upkeep.storage import (
     check_disks,
     checkpoint_index,
@@ -18,6 +19,8 @@ __all__ = [
     "expire_objects",
     "forget_uploads",
     "reclaim_garbage",
+    "replicate",
+    "replicate_existing",
     "scrub_contents",
     "sweep_contents",
 ]
