@@ -1,4 +1,4 @@
-"""A query that is not UTF-8, unsigned, was answered in the words of the query protocol, to HEAD with a body; and two NULs made a 500 on PostgreSQL."""
+"""A query that is not UTF-8, unsigned, was answered in the words of the query protocol, to HEAD with a body; and a NUL made a 500 on PostgreSQL."""
 
 from __future__ import annotations
 
