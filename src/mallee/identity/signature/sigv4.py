@@ -124,7 +124,8 @@ def _usual(text: str) -> tuple[str, str, str, str, tuple[str, ...]] | None:
     if not text.startswith(start) or not comma or len(parts) != 5 or not all(parts) or parts[4] != _TERMINATOR:
         return None
     names = tuple(signed.split(";"))
-    if not signed or "," in signed or "," in credential or "=" in credential or "=" in signed:
+    odd = any(letter in each for each in (credential, signed) for letter in ",=")
+    if odd or credential.split() != [credential] or signed.split() != [signed]:  # nothing, or blanks: read with care
         return None
     return parts[0], parts[1], parts[2], parts[3], names
 
