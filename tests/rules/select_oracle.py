@@ -7,8 +7,9 @@ from __future__ import annotations
 
 from decimal import Decimal
 from typing import Any
+from unittest import mock
 
-from mallee.objects.select import compile
+from mallee.objects.select import compile, source
 from mallee.objects.select.values import MISSING
 
 LINES = {"JSON": {"Type": "LINES"}}
@@ -18,7 +19,7 @@ JSON: dict[str, Any] = {"JSON": {}}
 
 
 def select(sql: str, data: bytes | str, input: Any = CSV, output: Any = CSV, chunk: int = 0, **more: Any) -> str:
-    """Runs the real thing: all payloads together."""
+    """Runs the real thing: all payloads together. With ``chunk`` the object comes in such pieces, and none are gathered."""
     raw = data.encode() if isinstance(data, str) else data
     query = compile(sql, input, output, **more)
     step = chunk or max(1, len(raw))
@@ -26,8 +27,9 @@ def select(sql: str, data: bytes | str, input: Any = CSV, output: Any = CSV, chu
     def chunks(start: int) -> list[bytes]:
         return [raw[at : at + step] for at in range(start, len(raw), step)]
 
-    found = query.run(chunks(query.first_byte), head=chunks(0) if query.needs_head else None)
-    return b"".join(piece for piece in found if isinstance(piece, bytes)).decode()
+    with mock.patch.object(source, "SMALL", 1 if chunk else source.SMALL):
+        found = query.run(chunks(query.first_byte), head=chunks(0) if query.needs_head else None)
+        return b"".join(piece for piece in found if isinstance(piece, bytes)).decode()
 
 
 def value(expression: str, **more: Any) -> str:

@@ -127,6 +127,14 @@ def test_json_that_is_none(data: str, given: dict[str, Any]) -> None:
         select(EVERYTHING, data, given, JSON)
 
 
+@given(st.lists(st.sampled_from([12, 1.5, -3, 2e10, "x", True, None, [1], {}]), max_size=5), st.integers(1, 4))
+@settings(deadline=None)
+def test_values_at_the_root_may_be_cut_anywhere(values: list[Any], chunk: int) -> None:
+    data = " ".join(map(json.dumps, values))
+    found = select("SELECT v FROM S3Object v", data, DOCUMENT, JSON, chunk)
+    assert [json.loads(line)["v"] for line in found.splitlines()] == values
+
+
 def test_a_fault_is_seen_long_before_the_end() -> None:
     def chunks() -> Any:
         yield b'{"a": nonsense}' + b" " * 100_000

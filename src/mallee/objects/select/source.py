@@ -160,7 +160,7 @@ def within(given: Iterable[bytes], first: int, scan: ScanRange, delimiter: bytes
             data = data[found + size :]
             if scan.end is not None and at > scan.end:
                 return
-        if scan.end is not None and at + len(data) > scan.end:
+        if scan.end is not None and at + len(data) + size > scan.end:
             found = data.find(delimiter, max(0, scan.end + 1 - size - at))
             if found >= 0:
                 yield data[:found]
