@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import random
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mallee.objects.index import walk as walking
@@ -16,11 +17,35 @@ from mallee.objects.index.walk import Page, Position, beginning, successor, walk
 
 from . import oracle
 
-ATOMS = [b"a", b"b", b"/", b"//", b"\x00", b"\xff", b"\xfe", b"ab", "é".encode(), "€".encode(), "😀".encode(), b"0", b"."]
-KEYS = st.lists(st.sampled_from(ATOMS), min_size=1, max_size=5).map(b"".join)
-PREFIXES = st.one_of(st.just(b""), KEYS, KEYS.map(lambda key: key[:-1]))
-DELIMITERS = st.one_of(st.just(b""), st.just(b"/"), st.sampled_from(ATOMS), st.just(b"/a"), st.just(b"\xff\xff"), st.just(b"ab/"))
-LIMITS = st.one_of(st.integers(0, 3), st.integers(4, 200))
+ATOMS = [b"a", b"/", b"\x00", b"\xff", b"b", b"//", b"\xfe", b"ab", "é".encode(), "€".encode(), "😀".encode(), b"0"]
+LIMITS = st.one_of(st.integers(0, 3), st.integers(4, 20), st.just(200))
+EXAMPLES = 400
+
+
+@dataclass(frozen=True)
+class Asked:
+    keys: list[bytes]
+    prefix: bytes
+    delimiter: bytes
+    after: bytes
+
+
+@st.composite
+def asking(draw: st.DrawFn, many: int = 60) -> Asked:
+    """Keys of few atoms, so that they share much, and questions that are made of the keys."""
+    atoms = st.sampled_from(ATOMS[: draw(st.sampled_from([3, 5, len(ATOMS)]))])
+    words = st.lists(atoms, min_size=1, max_size=5).map(b"".join)
+    keys = draw(st.lists(words, min_size=1, max_size=many, unique=True))
+
+    def part(least: int) -> bytes:
+        key = draw(st.sampled_from(keys))
+        begin = 0 if least == 0 else draw(st.integers(0, len(key) - 1))
+        return key[begin : draw(st.integers(min(begin + least, len(key)), len(key)))]
+
+    prefix = draw(st.sampled_from([b"", part(0)]))
+    delimiter = draw(st.sampled_from([b"", b"/", part(1), draw(atoms)]))
+    after = draw(st.sampled_from([b"", part(0), draw(st.sampled_from(keys)), prefix + part(0), prefix[:-1], part(0) + b"\x00"]))
+    return Asked(sorted(keys), prefix, delimiter, after)
 
 
 @dataclass
@@ -77,9 +102,11 @@ def listed(source: Rows, start: Position | None, limit: int, leaping: bool = Tru
     )
 
 
-@given(st.sets(KEYS, max_size=120), PREFIXES, DELIMITERS, st.one_of(st.just(b""), KEYS), LIMITS, st.booleans())
-def test_a_page_of_objects(keys: set[bytes], prefix: bytes, delimiter: bytes, after: bytes, limit: int, leaping: bool) -> None:
-    rows = [(key, 0) for key in keys]
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(asking(), LIMITS, st.booleans())
+def test_a_page_of_objects(asked: Asked, limit: int, leaping: bool) -> None:
+    prefix, delimiter, after = asked.prefix, asked.delimiter, asked.after
+    rows = [(key, 0) for key in asked.keys]
     source = Rows(rows, prefix, delimiter)
     found = listed(source, beginning(prefix, delimiter, after), limit, leaping)
     everything = oracle.items(sorted(rows), prefix, delimiter, lambda row: row[0] > after, after)
@@ -88,15 +115,13 @@ def test_a_page_of_objects(keys: set[bytes], prefix: bytes, delimiter: bytes, af
         assert found.last.key == found.next
 
 
-VERSIONS = st.dictionaries(KEYS, st.sets(st.integers(-30, 30), min_size=1, max_size=6), max_size=30)
-
-
-@given(VERSIONS, PREFIXES, DELIMITERS, st.one_of(st.just(b""), KEYS), st.integers(-31, 31), LIMITS, st.booleans())
-def test_a_page_of_versions(
-    places: dict[bytes, set[int]], prefix: bytes, delimiter: bytes, marker: bytes, within: int, limit: int, whole: bool
-) -> None:
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(asking(12), st.integers(0, 2**32), st.integers(-1, 6), LIMITS, st.booleans())
+def test_a_page_of_versions(asked: Asked, seed: int, within: int, limit: int, whole: bool) -> None:
     """``within`` is a place in the marker's key; with ``whole`` the page begins after all of that key."""
-    rows = sorted((key, place) for key, found in places.items() for place in found)
+    prefix, delimiter, marker = asked.prefix, asked.delimiter, asked.after
+    dice = random.Random(seed)
+    rows = sorted((key, place) for key in asked.keys for place in dice.sample(range(6), dice.randint(1, 6)))
     start = beginning(prefix, delimiter, marker, None if whole else within)
     found = listed(Rows(rows, prefix, delimiter), start, limit)
 
@@ -107,9 +132,11 @@ def test_a_page_of_versions(
     assert ([line.row for line in found.entries], found.prefixes, found.next) == oracle.page(everything, limit)
 
 
-@given(st.sets(KEYS, max_size=80), PREFIXES, DELIMITERS, st.integers(1, 9))
-def test_pages_put_together_are_the_whole(keys: set[bytes], prefix: bytes, delimiter: bytes, limit: int) -> None:
-    rows = [(key, 0) for key in keys]
+@settings(max_examples=EXAMPLES, deadline=None)
+@given(asking(), st.integers(1, 9))
+def test_pages_put_together_are_the_whole(asked: Asked, limit: int) -> None:
+    prefix, delimiter = asked.prefix, asked.delimiter
+    rows = [(key, 0) for key in asked.keys]
     whole = listed(Rows(rows, prefix, delimiter), beginning(prefix, delimiter, b""), 10_000)
     entries: list[Any] = []
     prefixes: list[bytes] = []
