@@ -48,6 +48,7 @@ _HEADERS: Final = {
 }
 _PAIR = re.compile(r'\s*(id|uri|emailAddress)\s*=\s*(?:"([^"]*)"|([^",\s]*))\s*', re.IGNORECASE)
 _CANONICAL = re.compile(r"[0-9a-f]{64}", re.ASCII)
+_OWNERS: Final = frozenset({"bucket-owner-full-control", "private"})
 _CANNED: Final = frozenset({
     "private", "public-read", "public-read-write", "authenticated-read", "aws-exec-read", "bucket-owner-read",
     "bucket-owner-full-control", "log-delivery-write",
@@ -96,8 +97,8 @@ def from_request(
     """The list that an input asks for: a canned one, the grants of headers, or a body's. None when it asks for nothing or for the
     owner's full control alone. ``owner`` and ``bucket_owner`` are accounts; ``of_bucket``: it is a bucket's list.
 
-    Under ``BucketOwnerEnforced`` nothing can be granted: that the bucket's owner controls everything may be said, everything else
-    (``private``, too) raises AccessControlListNotSupported."""
+    Under ``BucketOwnerEnforced`` nothing can be granted: that the bucket's owner controls everything may be said, everything else raises
+    AccessControlListNotSupported. (AWS refuses ``private``, too, which says no more than that, and which older clients always say.)"""
     canned, body = given.get("ACL"), given.get("AccessControlPolicy")
     headers = [name for name in _HEADERS if name in given]
     if canned is not None and canned not in _CANNED:
@@ -119,7 +120,7 @@ def from_request(
     if len(found) > MOST:
         raise AwsError("MalformedACLError", _MALFORMED, status=400)
     if ownership == ENFORCED:
-        if canned != "bucket-owner-full-control" and (canned is not None or found != [[bucket_owner_id, FULL_CONTROL]]):
+        if canned not in _OWNERS and (canned is not None or found != [[bucket_owner_id, FULL_CONTROL]]):
             raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", status=400)
         return None
     return None if found == [[owner_id, FULL_CONTROL]] else found
