@@ -453,3 +453,25 @@ def test_versions_need_actions_of_their_own(cloud: TestCloud) -> None:
             refusing()
     with refused("403", 403):
         latest.head_object(Bucket=NAME, Key="key", VersionId=version)
+
+
+def test_what_only_some_are_told(cloud: TestCloud) -> None:
+    s3 = tools.bucket(cloud, lock=True)
+    until = cloud.clock.now() + datetime.timedelta(days=1)
+    lock = {"ObjectLockMode": "GOVERNANCE", "ObjectLockRetainUntilDate": until, "ObjectLockLegalHoldStatus": "ON"}
+    version = s3.put_object(Bucket=NAME, Key="key", Body=b"1", Tagging="a=1", **lock)["VersionId"]
+    secrets = {"TagCount", *lock}
+    assert secrets <= set(s3.head_object(Bucket=NAME, Key="key"))
+    for number, (actions, told) in enumerate(
+        (
+            ([], set()),
+            (["s3:GetObjectTagging"], {"TagCount"}),
+            (["s3:GetObjectRetention"], {"ObjectLockMode", "ObjectLockRetainUntilDate"}),
+            (["s3:GetObjectLegalHold"], {"ObjectLockLegalHoldStatus"}),
+        )
+    ):
+        reader = user(cloud, f"reader-{number}", "s3:GetObject", *actions).client("s3")
+        for answer in (reader.head_object(Bucket=NAME, Key="key"), reader.get_object(Bucket=NAME, Key="key")):
+            assert secrets & set(answer) == told
+    versions = user(cloud, "versions", "s3:GetObjectVersion", "s3:GetObjectVersionTagging").client("s3")
+    assert secrets & set(versions.head_object(Bucket=NAME, Key="key", VersionId=version)) == {"TagCount"}

@@ -158,6 +158,7 @@ def _told(call: Call, bucket: Bucket, found: Version, window: reading.Window) ->
         told["StorageClass"] = found.storage_class
     if kept.get("tags"):
         told["TagCount"] = len(kept["tags"])
+    _withhold(call, bucket, told)
     if found.is_latest:
         told |= attributes.expiration(bucket, found.key, found.size, kept, found.modified)
     if kept.get("restore"):
@@ -166,6 +167,23 @@ def _told(call: Call, bucket: Bucket, found: Version, window: reading.Window) ->
         told |= _checksum(found, given.get("PartNumber"))
     told |= encryption.described(kept.get("sse"))
     return Answered(206, told) if told.get("ContentRange") else told
+
+
+_SECRETS = (
+    ("GetObjectTagging", "GetObjectVersionTagging", ("TagCount",)),
+    ("GetObjectRetention", "GetObjectRetention", ("ObjectLockMode", "ObjectLockRetainUntilDate")),
+    ("GetObjectLegalHold", "GetObjectLegalHold", ("ObjectLockLegalHoldStatus",)),
+)
+
+
+def _withhold(call: Call, bucket: Bucket, told: dict[str, Any]) -> None:
+    """What is told only to whoever may ask for it, too."""
+    version_id = call.input.get("VersionId")
+    for latest, version, members in _SECRETS:
+        action = latest if version_id is None else version
+        if members[0] in told and not access.may_object(call, bucket, call.input["Key"], action, version_id):
+            for name in members:
+                del told[name]
 
 
 def _checksum(found: Version, number: int | None) -> dict[str, str]:
