@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.cloud.harness import Account, TestCloud
-from tests.cloud.s3 import allow, bucket
+from tests.cloud.harness import Account, TestCloud, refused
+from tests.cloud.s3 import allow, bucket, with_headers
 
 SOURCE, TARGET, OTHER = "the-source", "the-target", "another-target"
 TRUST = {
@@ -281,3 +281,170 @@ def test_a_disk_that_is_away_costs_time_only(sqlite_cloud: TestCloud, monkeypatc
     cloud.run()
     assert status(s3, "key") == "COMPLETED"
     assert s3.get_object(Bucket=TARGET, Key="key")["Body"].read() == b"2"
+
+
+# ---------------------------------------------------------------------------------------------------------- other endpoints
+
+
+@pytest.fixture
+def elsewhere(cloud: TestCloud) -> Any:
+    """The cloud's own API on a port, as another endpoint would be: an account of its own there has the bucket."""
+    with served(cloud) as url:
+        yield url
+
+
+def served(cloud: TestCloud) -> Any:
+    import contextlib
+    import http.server
+    import threading
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def _any(self) -> None:
+            body = self.rfile.read(int(self.headers.get("content-length", 0)))
+            path, _, query = self.path.partition("?")
+            headers = [(name.lower().encode(), value.encode("latin-1")) for name, value in self.headers.items()]
+            state, sent, told = cloud.request(self.command, path, query, headers, body)
+            self.send_response(state)
+            for name, value in sent.items():
+                if name != "content-length":
+                    self.send_header(name, value)
+            self.send_header("content-length", str(len(told)))
+            self.end_headers()
+            self.wfile.write(told)
+
+        do_PUT = do_POST = do_DELETE = _any
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    @contextlib.contextmanager
+    def serving() -> Any:
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            thread.join()
+            server.server_close()
+
+    return serving()
+
+
+def target(cloud: TestCloud, url: str, to: Account, name: str = "other-site", owner: Account | None = None) -> None:
+    pair = to.credentials
+    cloud.client("mallee").put_replication_target(
+        Name=name, Endpoint=url, Region=cloud.settings.region, AccessKeyId=pair.access_key_id, SecretAccessKey=pair.secret_access_key,
+        **({"AccountId": owner.id} if owner else {}),
+    )  # fmt: skip
+
+
+def test_another_endpoint_gets_versions_tags_and_markers(cloud: TestCloud, elsewhere: str) -> None:
+    other = cloud.account()
+    theirs = bucket(cloud, TARGET, versioning="Enabled", account=other)
+    s3 = bucket(cloud, SOURCE, versioning="Enabled")
+    target(cloud, elsewhere, other)
+    configure(s3, role(cloud), rule(to={"Bucket": f"arn:aws:s3:other-site::{TARGET}", "StorageClass": "STANDARD_IA"}, markers="Enabled"))
+    key = "a key/with ümläuts+&=?"
+    s3.put_object(Bucket=SOURCE, Key=key, Body=b"content", ContentType="text/plain", Metadata={"name": "va  lue"}, Tagging="a=b%20c")
+    large = bytes(range(256)) * 8192
+    s3.put_object(Bucket=SOURCE, Key="large", Body=large)
+    s3.put_object(Bucket=SOURCE, Key="empty", Body=b"")
+    upload = s3.create_multipart_upload(Bucket=SOURCE, Key="parts", Metadata={"of": "parts"})["UploadId"]
+    parts = [
+        s3.upload_part(Bucket=SOURCE, Key="parts", UploadId=upload, PartNumber=number, Body=b"%d" % number * size)["ETag"]
+        for number, size in enumerate((5 * 1024 * 1024, 10), 1)
+    ]
+    told = [{"PartNumber": number, "ETag": etag} for number, etag in enumerate(parts, 1)]
+    s3.complete_multipart_upload(Bucket=SOURCE, Key="parts", UploadId=upload, MultipartUpload={"Parts": told})
+    cloud.run()
+    assert keys(theirs) == sorted([key, "large", "empty", "parts"])
+    for each in keys(theirs):
+        assert status(s3, each) == "COMPLETED" and status(theirs, each, TARGET) == "REPLICA"
+        original, replica = s3.get_object(Bucket=SOURCE, Key=each), theirs.get_object(Bucket=TARGET, Key=each)
+        assert replica["Body"].read() == original["Body"].read() and replica["StorageClass"] == "STANDARD_IA"
+        for name in ("ETag", "ContentType", "Metadata"):
+            assert replica[name] == original[name]
+    assert theirs.get_object_tagging(Bucket=TARGET, Key=key)["TagSet"] == [{"Key": "a", "Value": "b c"}]
+    s3.put_object_tagging(Bucket=SOURCE, Key=key, Tagging={"TagSet": [{"Key": "new", "Value": "t+a g"}]})
+    s3.delete_object(Bucket=SOURCE, Key="large")
+    cloud.run()
+    assert theirs.get_object_tagging(Bucket=TARGET, Key=key)["TagSet"] == [{"Key": "new", "Value": "t+a g"}]
+    assert len(theirs.list_object_versions(Bucket=TARGET, Prefix="a")["Versions"]) == 1 and "large" not in keys(theirs)
+
+
+def test_two_endpoints_that_replicate_to_each_other_come_to_rest(cloud: TestCloud, elsewhere: str) -> None:
+    other = cloud.account()
+    theirs = bucket(cloud, TARGET, versioning="Enabled", account=other)
+    s3 = bucket(cloud, SOURCE, versioning="Enabled")
+    target(cloud, elsewhere, other, "there")
+    target(cloud, elsewhere, cloud.admin, "back", owner=other)
+    configure(s3, role(cloud), rule(to={"Bucket": f"arn:aws:s3:there::{TARGET}"}, markers="Enabled"))
+    configure(theirs, role(cloud, account=other), rule(to={"Bucket": f"arn:aws:s3:back::{SOURCE}"}, markers="Enabled"), name=TARGET)
+    s3.put_object(Bucket=SOURCE, Key="key", Body=b"1")
+    cloud.run()
+    theirs.delete_object(Bucket=TARGET, Key="key")
+    cloud.run()
+    for client, name in ((s3, SOURCE), (theirs, TARGET)):
+        found = client.list_object_versions(Bucket=name)
+        assert len(found["Versions"]) == 1 and len(found["DeleteMarkers"]) == 1
+
+
+def test_an_endpoint_that_is_away_gets_it_later_and_one_that_refuses_is_told(cloud: TestCloud) -> None:
+    s3 = bucket(cloud, SOURCE, versioning="Enabled")
+    theirs = bucket(cloud, TARGET, versioning="Enabled", account=(other := cloud.account()))
+    target(cloud, "http://127.0.0.1:9", other)
+    arn = role(cloud)
+    configure(s3, arn, rule(to={"Bucket": f"arn:aws:s3:other-site::{TARGET}"}))
+    s3.put_object(Bucket=SOURCE, Key="key", Body=b"1")
+    cloud.run()
+    assert status(s3, "key") == "PENDING"
+    with served(cloud) as url:
+        target(cloud, url, other)
+        cloud.clock.advance(10)
+        cloud.run()
+        assert status(s3, "key") == "COMPLETED" and keys(theirs) == ["key"]
+        target(cloud, url, cloud.user("nobody"))
+        s3.put_object(Bucket=SOURCE, Key="refused", Body=b"1")
+        cloud.run()
+        assert status(s3, "refused") == "FAILED"
+
+
+def test_targets_are_the_administrators_and_of_one_account(cloud: TestCloud) -> None:
+    other = cloud.account()
+    with refused("AccessDeniedException"):
+        target_of = other.client("mallee")
+        target_of.put_replication_target(Name="a", Endpoint="http://localhost", AccessKeyId="a", SecretAccessKey="b")
+    mallee = cloud.client("mallee")
+    with refused("InvalidParameterException"):
+        mallee.put_replication_target(Name="a", Endpoint="ftp://localhost", AccessKeyId="a", SecretAccessKey="b")
+    made = mallee.put_replication_target(Name="a", Endpoint="https://s3.example.org/", AccessKeyId="a", SecretAccessKey="secret")
+    assert made["ReplicationTarget"]["Endpoint"] == "https://s3.example.org" and "secret" not in str(made)
+    assert [each["Name"] for each in mallee.list_replication_targets()["ReplicationTargets"]] == ["a"]
+    theirs = bucket(cloud, SOURCE, versioning="Enabled", account=other)
+    with refused("InvalidRequest"):
+        configure(theirs, role(cloud, account=other), rule(to={"Bucket": "arn:aws:s3:a::bucket"}))
+    s3 = bucket(cloud, TARGET, versioning="Enabled")
+    arn = role(cloud)
+    with refused("InvalidRequest"):
+        configure(s3, arn, rule(to={"Bucket": "arn:aws:s3:a::bucket", "Account": cloud.admin.id}), name=TARGET)
+    configure(s3, arn, rule(to={"Bucket": "arn:aws:s3:a::bucket"}), name=TARGET)
+    mallee.delete_replication_target(Name="a")
+    with refused("ReplicationTargetNotFoundException"):
+        mallee.delete_replication_target(Name="a")
+
+
+def test_who_may_write_cannot_pass_off_an_object_as_a_replica(cloud: TestCloud) -> None:
+    s3 = pair(cloud)
+    user = cloud.user("writer")
+    allow(s3, "s3:PutObject", name=SOURCE, to={"AWS": cloud.client("sts", account=user).get_caller_identity()["Arn"]})
+    headers = {"x-amz-mallee-replica": "x" * 32}
+    with refused("AccessDenied"):
+        with_headers(cloud, headers, user).put_object(Bucket=SOURCE, Key="key", Body=b"1")
+    cloud.client("s3", account=user).put_object(Bucket=SOURCE, Key="key", Body=b"1")
+    with_headers(cloud, headers).put_object(Bucket=SOURCE, Key="replica", Body=b"1")
+    cloud.run()
+    assert keys(s3) == ["key"] and status(s3, "replica") == "REPLICA"

@@ -11,6 +11,7 @@ from typing import Annotated
 import typer
 
 from mallee.cli import account as account_commands
+from mallee.cli import bucket as bucket_commands
 from mallee.cli import home
 from mallee.cli import login as login_command
 from mallee.cli import user as user_commands
@@ -156,7 +157,7 @@ def prove_loop(
     raise typer.Exit(module.loop(home.settings(), count, parallel))
 
 
-for name, module in (("account", account_commands), ("user", user_commands)):
+for name, module in (("account", account_commands), ("bucket", bucket_commands), ("user", user_commands)):
     application.add_typer(module.application, name=name)
 application.command("login")(login_command.login)
 

@@ -38,7 +38,7 @@ from mallee.identity.call import Call
 from mallee.identity.records import accounts
 from mallee.identity.resources import passing
 from mallee.objects import acl as acls
-from mallee.objects import buckets, condition_keys, kinds, lookup, points, public_access
+from mallee.objects import buckets, condition_keys, kinds, lookup, points, public_access, replicating
 from mallee.objects.condition_keys import Keys
 from mallee.objects.points import AccessPoint
 from mallee.objects.records import ENFORCED, Bucket
@@ -183,12 +183,14 @@ def writing(action: str = "PutObject") -> Access:
     name = _name(action)
 
     def actions(call: Call) -> tuple[str, ...]:
-        return (name, *_asked_by_headers(call.input))
+        return (name, *_asked_by_headers(call.input), *_asked_of_replica(call, "s3:ReplicateObject"))
 
     def find(call: Call) -> Iterator[Check]:
         target = Target(call, the_bucket(call), call.input["Key"])
-        for each in actions(call):
+        for each in (name, *_asked_by_headers(call.input)):
             yield put(call, target, each)
+        for each in _asked_of_replica(call, "s3:ReplicateObject"):
+            yield on_object(call, target, each)
 
     return Access(_ON_OBJECT, find=find, action=name, actions=actions, plain=_is_plain)
 
@@ -247,14 +249,23 @@ def deleting() -> Access:
     """DeleteObject."""
 
     def actions(call: Call) -> tuple[str, ...]:
-        found = ("s3:DeleteObjectVersion",) if "VersionId" in call.input else ("s3:DeleteObject",)
+        name = "s3:DeleteObjectVersion" if "VersionId" in call.input else "s3:DeleteObject"
+        found = (name, *_asked_of_replica(call, "s3:ReplicateDelete"))
         return (*found, _GET) if _compares(call.input.get("IfMatch")) else found
 
     def find(call: Call) -> Iterator[Check]:
         given = call.input
-        yield from removals(call, Target(call, the_bucket(call), given["Key"], given.get("VersionId")), given.get("IfMatch"))
+        target = Target(call, the_bucket(call), given["Key"], given.get("VersionId"))
+        yield from removals(call, target, given.get("IfMatch"))
+        for each in _asked_of_replica(call, "s3:ReplicateDelete"):
+            yield on_object(call, target, each)
 
     return Access(_ON_OBJECT, find=find, action="s3:DeleteObject", actions=_bypassing(actions), plain=_is_plain)
+
+
+def _asked_of_replica(call: Call, action: str) -> tuple[str, ...]:
+    """What another cloud's replication needs besides (``replicating``)."""
+    return (action,) if replicating.is_replica(call) else ()
 
 
 def several() -> Access:

@@ -15,15 +15,17 @@ from mallee.wire.errors import AwsError
 
 
 def deleted(
-    tx: Tx, bucket: Bucket, key: bytes, version_id: str | None, now: datetime.datetime, owner: str, bypass: bool, given: dict[str, Any]
-) -> dict[str, Any]:
+    tx: Tx, bucket: Bucket, key: bytes, version_id: str | None, now: datetime.datetime, owner: str, bypass: bool, given: dict[str, Any],
+    *, replica: bool = False,
+) -> dict[str, Any]:  # fmt: skip
     """One delete in a transaction of the index: what S3 answers to it. Raises PreconditionFailed, NoSuchKey, AccessDenied (a lock).
     https://docs.aws.amazon.com/AmazonS3/latest/userguide/conditional-deletes.html"""
     if any(given.get(name) is not None for name in ("IfMatch", "IfMatchLastModifiedTime", "IfMatchSize")):
         _check_conditions(tx, bucket, key, version_id, given)
     if version_id is None:
         marker = versions.delete(tx, bucket.versioning, bucket.id, key, owner)
-        replicating.marked(tx, bucket, marker)
+        if not replica:
+            replicating.marked(tx, bucket, marker)
         return {} if marker is None else {"DeleteMarker": True, "VersionId": marker.version_id}
     found = versions.version(tx, bucket.id, key, version_id)
     if found is not None:

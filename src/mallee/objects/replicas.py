@@ -235,7 +235,7 @@ def _overrides_owner(destination: dict[str, Any]) -> bool:
 
 def _attributes(found: Version, target: Bucket, destination: dict[str, Any], with_tags: bool) -> dict[str, Any]:
     """Raises Refused for a lock that the destination could not keep."""
-    kept = {name: value for name, value in found.attributes.items() if name not in ("sse", "restore", "replica")}
+    kept = {name: value for name, value in found.attributes.items() if name not in ("sse", "restore", "replica", "remotes")}
     if kept.get("lock") and not target.object_lock:
         raise Refused(f"the bucket {target.name} has no object lock")
     if not with_tags:

@@ -10,7 +10,8 @@ from __future__ import annotations
 import datetime
 from typing import Any, Final
 
-from mallee.objects import kinds
+from mallee.identity.call import Call
+from mallee.objects import kinds, remotes
 from mallee.objects.index import tasks, versions
 from mallee.objects.index.rows import Version
 from mallee.objects.records import Bucket
@@ -20,6 +21,8 @@ from mallee.store import Tx
 
 KIND: Final = "replication"
 """Of the tasks, and the topic that wakes who does them."""
+REPLICA_HEADER: Final = "x-amz-mallee-replica"
+"""By which one Mallee tells another that what it writes is a replica, of the version of that id: it goes no further."""
 CHANGES: Final = ("tags", "acl", "lock")
 """Of a version's attributes, that may change and are replicated."""
 
@@ -62,6 +65,8 @@ def changed(tx: Tx, bucket: Bucket, found: Version, made: dict[str, Any]) -> dic
     replica = status == rules.REPLICA or bool(found.attributes.get("replica"))
     for attributes in (made, found.attributes):  # a tag that was taken away may be the one that the rule goes by
         detail = _detail(document, rules.CHANGE, _thing(found.key, found.size, attributes), form=_form(made), replica=replica)
+        if replica:
+            detail = _within_the_cloud(detail)
         if detail is not None:
             note(tx, found, detail)
             return {**made, "replication": rules.PENDING} | ({"replica": True} if replica else {})
@@ -74,6 +79,8 @@ def existing(tx: Tx, bucket: Bucket, found: Version) -> bool:
     if document is None or found.deleted or found.version_id == "null" or found.attributes.get("replication"):
         return False
     detail = _detail(document, rules.EXISTING, _thing(found.key, found.size, found.attributes), form=_form(found.attributes))
+    if not found.is_latest:  # other endpoints take the last that comes for the latest
+        detail = _within_the_cloud(detail)
     if detail is None or versions.change(tx, found, attributes={**found.attributes, "replication": rules.PENDING}) is None:
         return False
     note(tx, found, detail)
@@ -83,6 +90,16 @@ def existing(tx: Tx, bucket: Bucket, found: Version) -> bool:
 def _detail(document: dict[str, Any], what: str, thing: Thing, form: str | None = None, replica: bool = False) -> Detail | None:
     to = rules.destinations(document, what, thing, form=form, replica=replica)
     return {"what": what, "role": document.get("Role", ""), "to": to} if to else None
+
+
+def _within_the_cloud(detail: Detail | None) -> Detail | None:
+    to = [each for each in (detail or {}).get("to", ()) if remotes.named_in(each["Bucket"]) is None]
+    return {**detail, "to": to} if detail is not None and to else None
+
+
+def is_replica(call: Call) -> bool:
+    """Whether the request brings a replica of another cloud; that it may was asked with the call."""
+    return call.header(REPLICA_HEADER.encode()) is not None
 
 
 def _thing(key: bytes, size: int, attributes: dict[str, Any]) -> Thing:

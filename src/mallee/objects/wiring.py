@@ -15,7 +15,6 @@ from mallee.objects.store import Store
 from mallee.settings import Settings
 from mallee.store import Database
 
-
 GRACE = 60.0
 """Seconds that other front ends have to finish reading what was removed."""
 

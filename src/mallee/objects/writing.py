@@ -12,14 +12,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from mallee.identity.call import Call, Later
-from mallee.objects import acl, attributes, public_access, store
+from mallee.objects import acl, attributes, public_access, replicating, store
 from mallee.objects.engine.base import Label
 from mallee.objects.index import versions
 from mallee.objects.index.rows import BucketClosed, New, Piece, Version
 from mallee.objects.lookup import no_such_bucket
 from mallee.objects.receiving import Intake, Received
 from mallee.objects.records import Bucket
-from mallee.objects.rules import conditions
+from mallee.objects.rules import conditions, replication
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
@@ -39,6 +39,8 @@ def owner_of(call: Call, bucket: Bucket) -> str:
 def new_attributes(call: Call, bucket: Bucket) -> dict[str, Any]:
     """Headers, metadata, tags, ACL and lock of the request."""
     made = attributes.headers(call)
+    if replicating.is_replica(call):
+        made["replication"] = replication.REPLICA
     tags = attributes.tagging(call.input)
     if tags:
         made["tags"] = tags

@@ -23,6 +23,7 @@ MODULES = (
     "mallee.identity.records",
     "mallee.objects.records",
     "mallee.objects.points",
+    "mallee.objects.remotes",
     "mallee.ec2.tags",
     "mallee.ec2.tokens",
     "mallee.nodes.records",

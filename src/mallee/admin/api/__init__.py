@@ -6,12 +6,13 @@ from mallee.admin.api import (
     accounts,
     administrators,
     directory,
+    replication_targets,
     service_control_policies,
     service_quotas,
     sign_in,
 )
 
 OPERATIONS = {
-    "mallee": (accounts, administrators, account_quotas, service_control_policies, account_policies, directory, sign_in),
+    "mallee": (accounts, administrators, account_quotas, service_control_policies, account_policies, directory, sign_in, replication_targets),
     "service-quotas": (service_quotas,),
 }

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from mallee.identity.call import Call, Later, reads
-from mallee.objects import access, attributes, lookup, reading, removing, writing
+from mallee.objects import access, attributes, lookup, reading, removing, replicating, writing
 from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
@@ -28,8 +28,10 @@ def delete_object(call: Call) -> Later:
         reading.check_id(version_id)
     bypass = bool(given.get("BypassGovernanceRetention"))  # that it may was asked with the call
 
+    replica = replicating.is_replica(call)
+
     def work(tx: Tx) -> dict[str, Any]:
-        return removing.deleted(tx, bucket, key, version_id, call.now, call.account_id, bypass, given)
+        return removing.deleted(tx, bucket, key, version_id, call.now, call.account_id, bypass, given, replica=replica)
 
     return writing.indexed(call, bucket, work)
 

@@ -6,7 +6,7 @@ import re
 from typing import Any
 
 from mallee.identity.call import Call
-from mallee.objects import access, buckets, kinds, lookup, records
+from mallee.objects import access, buckets, kinds, lookup, records, remotes
 from mallee.objects.records import Bucket
 from mallee.objects.rules import replication_checks
 from mallee.objects.rules.refusals import bad_request, invalid
@@ -55,6 +55,10 @@ def delete_bucket_replication(call: Call) -> None:
 
 
 def _check_destination(call: Call, found: Bucket, arn: str, destinations: list[dict[str, Any]]) -> None:
+    remote = remotes.named_in(arn)
+    if remote is not None:
+        _check_remote(call, found, remote[0], destinations)
+        return
     prefix, _, name = arn.rpartition(":")
     if prefix != f"arn:{call.settings.partition}:s3::" or not name or "/" in name:
         raise invalid("Invalid bucket ARN.", "Bucket", arn)
@@ -67,3 +71,17 @@ def _check_destination(call: Call, found: Bucket, arn: str, destinations: list[d
         raise bad_request("Destination bucket must have versioning enabled.")
     if any(each.get("Account", other.account_id) != other.account_id for each in destinations):
         raise bad_request("Destination bucket must be owned by the account that is specified.")
+
+
+_OF_THIS_CLOUD = ("Account", "AccessControlTranslation", "EncryptionConfiguration", "ReplicationTime", "Metrics")
+
+
+def _check_remote(call: Call, found: Bucket, name: str, destinations: list[dict[str, Any]]) -> None:
+    """Another endpoint, which the administrator has registered for the account; whether its bucket is there, the first replica tells."""
+    remote = remotes.remote(call.tx, name)
+    if remote is None or remote.account_id != found.account_id:
+        raise bad_request(f"There is no replication target {name} for this account.")
+    for each in destinations:
+        given = next((member for member in _OF_THIS_CLOUD if member in each), None)
+        if given is not None:
+            raise bad_request(f"{given} cannot be specified for a bucket at another endpoint.")

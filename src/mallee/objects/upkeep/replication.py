@@ -16,12 +16,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mallee.durable import reconciler
-from mallee.objects import kinds, records, replicas, replicating, store
+from mallee.objects import kinds, records, remote_replicas, remotes, replicas, replicating, store
 from mallee.objects.engine.base import ContentMissing, EngineError
 from mallee.objects.index import scans, tasks, versions
 from mallee.objects.index.rows import BucketClosed, Version
 from mallee.objects.index.tasks import Task
 from mallee.objects.records import Bucket
+from mallee.objects.remote_calls import RemoteError
 from mallee.objects.replicas import Refused, Replica
 from mallee.objects.rules import replication as rules
 from mallee.objects.store import Store
@@ -107,6 +108,7 @@ class _Work:
     replicas: list[tuple[dict[str, Any], Replica]] = field(default_factory=list)
     later: list[dict[str, Any]] = field(default_factory=list)
     failed: bool = False
+    told: dict[str, str] = field(default_factory=dict)
 
     @property
     def contents(self) -> list[Any]:
@@ -147,7 +149,7 @@ class _Batch:
     # ------------------------------------------------------------------------------------------------------ the bytes
 
     def _prepared(self, task: Task) -> _Work:
-        work = _Work(task, failed=bool(task.detail.get("failed")))
+        work = _Work(task, failed=bool(task.detail.get("failed")), told=dict(task.detail.get("told", {})))
         objects = self._objects
         with objects.index.reading() as tx:
             work.found = versions.version(tx, task.bucket_id, task.key, task.version_id)
@@ -157,14 +159,14 @@ class _Batch:
             return work  # it is not there any more
         for destination in task.detail["to"]:
             try:
-                replica = self._made(task, source, work.found, destination)
+                replica = self._made(work, source, work.found, destination)
             except Refused as reason:
                 log.info("%s/%s is not replicated: %s", source.name, task.version_id, reason)
                 work.failed = True
             except ContentMissing:  # the version has gone, or has other contents, since it was looked up
                 work.later.append(destination)
             except Exception as problem:
-                if not isinstance(problem, EngineError | OSError):
+                if not isinstance(problem, EngineError | RemoteError):
                     log.exception("a replication failed")
                 else:
                     log.warning("replication to %s is put off: %s", destination["Bucket"], problem)
@@ -175,12 +177,16 @@ class _Batch:
                     self._bytes += sum(len(data) for _, data in replica.contents)
         return work
 
-    def _made(self, task: Task, source: Bucket, found: Version, destination: dict[str, Any]) -> Replica | None:
-        objects = self._objects
+    def _made(self, work: _Work, source: Bucket, found: Version, destination: dict[str, Any]) -> Replica | None:
+        objects, task = self._objects, work.task
         what = task.detail["what"]
+        remote = remotes.named_in(destination["Bucket"]) is not None
         with objects.database.reading() as tx:
             actor = replicas.Actor.of(tx, task.detail["role"], source, objects.settings.partition)
-            target = replicas.target_of(tx, source, destination)
+            target = None if remote else replicas.target_of(tx, source, destination)
+        if target is None:
+            work.told |= remote_replicas.sent(objects, actor, source, found, what, destination)
+            return None
         return replicas.made(objects, actor, source, found, what, target, destination)
 
     # ------------------------------------------------------------------------------------------------------ the commit
@@ -222,19 +228,23 @@ class _Batch:
             except BucketClosed:
                 failed = True
         if later and now - task.at < PATIENCE:
-            self._put_off(tx, task, {**task.detail, "to": later, "failed": failed})
+            self._put_off(tx, task, {**task.detail, "to": later, "failed": failed, "told": work.told})
             return
         _say(tx, work, failed or bool(later))
         tasks.done(tx, task)
 
 
 def _say(tx: Tx, work: _Work, failed: bool) -> None:
-    """Of the original, unless more is to be done about it."""
+    """Of the original; how it went, unless more is to be done about it."""
     task = work.task
     found = versions.version(tx, task.bucket_id, task.key, task.version_id)
-    if found is None or found.deleted or not tasks.is_last(tx, task):
+    if found is None or found.deleted:
         return
     kept = dict(found.attributes)
+    remote_replicas.keep(kept, work.told)
+    if not tasks.is_last(tx, task):
+        versions.change(tx, found, attributes=kept)
+        return
     replica = kept.pop("replica", False)
     kept["replication"] = rules.FAILED if failed else rules.REPLICA if replica else rules.COMPLETED
     if failed and replica:
