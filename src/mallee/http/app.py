@@ -20,7 +20,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mallee.http import errors
+from mallee.http import errors, swift
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.doors import Doors
 from mallee.http.log import LineLog, stamp
@@ -89,7 +89,7 @@ class Api:
         headers: list[tuple[bytes, bytes]] = scope["headers"]
         request = Request(scope["method"], scope["raw_path"], scope["query_string"], headers)
         request_id = new_request_id()
-        if is_s3(request) or self._doors.is_website(request):
+        if is_s3(request) or self._doors.is_website(request) or swift.is_path(request):
             await self._stream(scope, request, request_id, receive, send, began)
             return
         length = request.header(b"content-length")
@@ -198,9 +198,22 @@ class TooLarge:
         self.drained = drained
 
 
+_pool: list[str] = []
+
+
+def _randomness() -> str:
+    """32 random hexadecimal digits, of which many are asked of the system at once: one call of it takes 20 µs on a virtual machine."""
+    try:
+        return _pool.pop()
+    except IndexError:
+        digits = os.urandom(4096).hex()
+        _pool.extend(digits[at : at + 32] for at in range(32, len(digits), 32))
+        return digits[:32]
+
+
 def new_request_id() -> str:
     """A random UUID, version 4, in its usual form."""
-    digits = os.urandom(16).hex()
+    digits = _randomness()
     return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-a{digits[17:20]}-{digits[20:]}"
 
 

@@ -9,7 +9,7 @@ method, matches nothing: ``DELETE /bucket?acl`` must not delete the bucket.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from mallee.wire.errors import AwsError
@@ -19,6 +19,7 @@ from mallee.wire.model import Model, Operation
 _LABEL = re.compile(r"\{([^}+]+)(\+?)\}")
 _PORT = re.compile(r":\d*$")
 _LABELS = re.compile(r"[a-z0-9._-]{1,255}")
+_REMEMBERED = 1024
 _DATE = re.compile(r"\d{4}-\d\d-\d\d", re.ASCII)
 
 
@@ -38,6 +39,11 @@ class Template:
     literals: int
     greedy: bool
     candidates: list[Candidate]
+    known: dict[Any, Candidate | None] = field(default_factory=dict)
+    """What was chosen before, by all that the choice depends on."""
+    fixed: set[str] = field(default_factory=set)
+    queries: set[str] = field(default_factory=set)
+    headers: list[bytes] = field(default_factory=list)
 
 
 class PathTable:
@@ -65,6 +71,11 @@ class PathTable:
             self.subresources.update(key for key, value in candidate.fixed if not value)
             self._dated = self._dated and _DATE.match(path[1:]) is not None
         self._date = min(path[1:11] for _, path in templates) if self._dated else ""
+        for template in templates.values():
+            candidates = template.candidates
+            template.fixed.update({"x-id"}, (key for each in candidates for key, _ in each.fixed))
+            template.queries.update(key for each in candidates for key in each.queries)
+            template.headers.extend(sorted({name for each in candidates for name in each.headers}))
         self._by_method: dict[str, list[Template]] = {}
         for (method, _), template in templates.items():
             self._by_method.setdefault(method, []).append(template)
@@ -83,10 +94,26 @@ class PathTable:
             match = template.pattern.fullmatch(path)
             if match is None:
                 continue
-            chosen = _choose(template.candidates, request, given, asked)
+            chosen = self._chosen(template, request, given, asked)
             if chosen is not None:
                 return chosen.name, dict(zip(template.labels, match.groups(), strict=True)), version
         return None
+
+
+    def _chosen(self, template: Template, request: Request, given: dict[str, str], asked: set[str]) -> Candidate | None:
+        """The choice depends on the fixed keys and their values, on which required keys and headers are there, and on nothing else."""
+        key: Any = tuple([request.header(name) is not None for name in template.headers])
+        if given:
+            fixed, queries = template.fixed, template.queries
+            key += tuple([(each, value if each in fixed else "") for each, value in given.items() if each in fixed or each in queries])
+            key += tuple(asked)
+        try:
+            return template.known[key]
+        except KeyError:
+            if len(template.known) >= _REMEMBERED:
+                template.known.clear()
+            found = template.known[key] = _choose(template.candidates, request, given, asked)
+            return found
 
 
 def _template(path: str) -> Template:
