@@ -166,6 +166,10 @@ class Dispatcher:
         """Whose form a browser sent."""
         return self._authenticator.verify_post(fields)
 
+    def holder(self, access_key_id: str, secret: str | None = None) -> Principal | None:
+        """Who has an access key (``Authenticator.holder``)."""
+        return self._authenticator.holder(access_key_id, secret)
+
     def now(self) -> datetime.datetime:
         """The time that signatures and their policies are compared with."""
         return self._authenticator.now()

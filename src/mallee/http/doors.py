@@ -1,4 +1,4 @@
-"""Which of S3's doors a request comes by: the API, a browser's form, a preflight, or a website."""
+"""Which of the doors of the object store a request comes by: S3's API, a browser's form, a preflight, a website, or Swift's API."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from mallee.http import forms
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.forms import Forms
 from mallee.http.streams import Begun, Incoming, Receive, Send, Streams, drain
+from mallee.http.swift import Swift
 from mallee.http.website import Websites
 from mallee.http.workers import Workers
 from mallee.wire import AwsError, Headers, Request
@@ -31,6 +32,7 @@ class Doors:
         self._forms = Forms(dispatcher, workers, bodies, at_once)
         self._preflights = Preflights(dispatcher, workers, bodies, at_once)
         self._websites = Websites(dispatcher, workers, bodies, at_once)
+        self._swift = Swift(dispatcher, workers, bodies, at_once)
 
     def is_website(self, request: Request) -> bool:
         """Whether the host that a request names is a bucket's website."""
@@ -48,6 +50,8 @@ class Doors:
         door: Streams = self._api
         if self._websites.is_named(request):
             door = self._websites
+        elif self._swift.is_named(request):
+            door = self._swift
         elif request.method == "OPTIONS":
             door = self._preflights
         elif forms.is_form(request):

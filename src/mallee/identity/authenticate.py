@@ -103,6 +103,17 @@ class Authenticator:
         """The time that claims are compared with."""
         return self._now()
 
+    def holder(self, access_key_id: str, secret: str | None = None) -> Principal | None:
+        """Who has a permanent access key, None if it opens nothing; with ``secret``, if that is the key's. For what vouches for keys in another way
+        than by signatures: Swift's tokens."""
+        found = self._keyring.find(access_key_id)
+        if secret is None:
+            return found.principal
+        given = secret.encode("utf-8", "surrogateescape")
+        if not hmac.compare_digest(found.secret.encode(), given) and not found.fresh:
+            found = self._keyring.find(access_key_id, anew=True)
+        return found.principal if hmac.compare_digest(found.secret.encode(), given) else None
+
     def principal(
         self, request: Request, service: str, scopes: tuple[str, ...], protocol: str, operation: Operation | None = None
     ) -> Principal:

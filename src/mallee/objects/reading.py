@@ -6,6 +6,7 @@ at all. ``pins`` keep the contents of a long download from being reclaimed while
 
 from __future__ import annotations
 
+import datetime
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -32,10 +33,19 @@ _ID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.
 
 
 def find(objects: Store, bucket: Bucket, key: bytes, version_id: str | None) -> Version | None:
+    """None also for what has expired by itself and was not removed yet."""
     with objects.index.reading() as tx:
         if version_id is None:
-            return versions.current(tx, bucket.id, key)
-        return versions.version(tx, bucket.id, key, version_id)
+            found = versions.current(tx, bucket.id, key)
+        else:
+            found = versions.version(tx, bucket.id, key, version_id)
+    return None if found is not None and is_expired(found, objects.database.clock.now()) else found
+
+
+def is_expired(found: Version, now: datetime.datetime) -> bool:
+    """By Swift's X-Delete-At."""
+    at = None if found.deleted else found.attributes.get("expires_at")
+    return at is not None and at <= now.timestamp()
 
 
 def existing(call: Call, bucket: Bucket, key: bytes, version_id: str | None) -> Version:

@@ -1,5 +1,6 @@
 """The reconcilers of objects: what stands in the index and in buckets' configurations is made true, again and again."""
 
+from mallee.objects.upkeep.expiring import remove_expired
 from mallee.objects.upkeep.lifecycle import expire_objects
 from mallee.objects.upkeep.replication import replicate, replicate_existing
 from mallee.objects.upkeep.storage import (
@@ -19,6 +20,7 @@ __all__ = [
     "expire_objects",
     "forget_uploads",
     "reclaim_garbage",
+    "remove_expired",
     "replicate",
     "replicate_existing",
     "scrub_contents",
