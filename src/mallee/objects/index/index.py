@@ -14,6 +14,7 @@ from __future__ import annotations
 import logging
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Container, Sequence
 from contextlib import AbstractContextManager, nullcontext
@@ -33,6 +34,8 @@ Done = Callable[[Any, BaseException | None], None]
 MOST_WORKS = 256
 MOST_BYTES = 16 * 1024 * 1024
 """Of one batch."""
+PATIENCE = 0.1
+"""For what share of the time that the last batch took the next one waits for those who were just answered."""
 TOGETHER = 2
 """How often a batch is tried as one when other processes get in its way."""
 
@@ -70,6 +73,8 @@ class Index:
         self._grace = grace
         self._queue: deque[_Job] = deque()
         self._queued = threading.Condition(threading.Lock())
+        self._wanted = 1
+        """How many works the committer waits for."""
         self._closed = self._drained = False
         self._threads: list[threading.Thread] = []
         self._waste: deque[str] = deque()
@@ -111,7 +116,8 @@ class Index:
             if not self._threads:
                 self._start()
             self._queue.append(job)
-            self._queued.notify()
+            if len(self._queue) >= self._wanted:
+                self._queued.notify()
 
     def reclaim(self) -> int:
         """Discards what is garbage, also what a crash has left; how many contents. For upkeep: what this process makes is discarded
@@ -152,9 +158,15 @@ class Index:
             thread.start()
             self._threads.append(thread)
 
-    def _take(self) -> list[_Job]:
-        """All that has queued up, within bounds; nothing when the index is closed and all is done."""
+    def _take(self, answered: int, seconds: float) -> list[_Job]:
+        """All that has queued up, within bounds; nothing when the index is closed and all is done. Of ``answered`` works, whose batch took
+        so many ``seconds``, the next of the same callers are about to come: without a little patience they would miss this batch,
+        and half of the callers would always wait for the commit of the other half."""
         with self._queued:
+            if answered > 1 or self._queue:
+                self._wanted = min(len(self._queue) + answered, MOST_WORKS)
+                self._queued.wait_for(lambda: len(self._queue) >= self._wanted or self._closed, seconds * PATIENCE)
+                self._wanted = 1
             while not self._queue:
                 if self._closed:
                     return []
@@ -167,7 +179,9 @@ class Index:
             return batch
 
     def _commit_all(self) -> None:
-        while batch := self._take():
+        answered, seconds = 0, 0.0
+        while batch := self._take(answered, seconds):
+            began = time.monotonic()
             try:
                 self._append(batch)
                 ready = [job for job in batch if job.error is None]
@@ -177,6 +191,7 @@ class Index:
                 log.exception("a batch failed")
                 for job in batch:
                     job.error = job.error or error
+            answered, seconds = len(batch), time.monotonic() - began
             for job in batch:
                 try:
                     job.done(job.result, job.error)
