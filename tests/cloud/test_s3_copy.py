@@ -101,6 +101,7 @@ def test_versions_of_sources(cloud: TestCloud) -> None:
 
 @pytest.mark.parametrize("size", [0, 1, 70_000, 3_000_000])
 def test_encrypted_copies(sqlite_cloud: TestCloud, size: int) -> None:
+    sqlite_cloud.scheme = "https"  # a customer's key goes over no open wire
     s3, body = bucket(sqlite_cloud), os.urandom(size)
     mine = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"1" * 32}
     theirs = {"CopySourceSSECustomerAlgorithm": "AES256", "CopySourceSSECustomerKey": b"1" * 32}
@@ -125,3 +126,15 @@ def test_the_checksum_of_a_copy(cloud: TestCloud) -> None:
     assert told["ChecksumSHA256"]
     told = s3.copy_object(Bucket=NAME, Key="c", CopySource=SOURCE, ChecksumAlgorithm="CRC32C")["CopyObjectResult"]
     assert told["ChecksumCRC32C"] and "ChecksumSHA256" not in told
+
+
+def test_a_customers_key_goes_over_no_open_wire(sqlite_cloud: TestCloud) -> None:
+    s3 = bucket(sqlite_cloud)
+    key = {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": b"1" * 32}
+    with refused("InvalidRequest", 400) as message:
+        s3.put_object(Bucket=NAME, Key="key", Body=BODY, **key)
+    assert "secure connection" in message()
+    sqlite_cloud.address = "127.0.0.1"  # nobody listens on the way from here to here
+    s3.put_object(Bucket=NAME, Key="key", Body=BODY, **key)
+    sqlite_cloud.address, sqlite_cloud.scheme = "192.0.2.1", "https"
+    assert s3.get_object(Bucket=NAME, Key="key", **key)["Body"].read() == BODY

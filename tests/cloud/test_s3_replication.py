@@ -186,6 +186,7 @@ def test_a_change_of_a_replica_stays_where_it_is_otherwise(cloud: TestCloud) -> 
 
 
 def test_encrypted_originals(cloud: TestCloud) -> None:
+    cloud.scheme = "https"  # a customer's key goes over no open wire
     s3 = bucket(cloud, SOURCE, versioning="Enabled")
     bucket(cloud, TARGET, versioning="Enabled")
     keyed = {"SourceSelectionCriteria": {"SseKmsEncryptedObjects": {"Status": "Enabled"}}}

@@ -210,11 +210,14 @@ def _bound(sse: Sse) -> str:
 
 
 def _customer_key(call: Call, given: Mapping[str, Any], prefix: str = "") -> bytes | None:
-    """The client's key. Raises AwsError for one that is not whole, or came without TLS where that is asked for."""
+    """The client's key. Raises AwsError for one that is not whole, or came without TLS over a network where others may listen."""
     algorithm = given.get(f"{prefix}SSECustomerAlgorithm")
     text, md5 = given.get(f"{prefix}SSECustomerKey"), given.get(f"{prefix}SSECustomerKeyMD5")
     if algorithm is None and text is None and md5 is None:
         return None
+    if not call.secure and not _is_near(call):
+        told = "Requests specifying Server Side Encryption with Customer provided keys must be made over a secure connection."
+        raise AwsError("InvalidRequest", told, status=400)
     header = f"x-amz-{'copy-source-' if prefix else ''}server-side-encryption-customer-"
     if algorithm is None:
         told = "Requests specifying Server Side Encryption with Customer provided keys must provide a valid encryption algorithm."
@@ -241,6 +244,11 @@ def _customer_key(call: Call, given: Mapping[str, Any], prefix: str = "") -> byt
         told = "The calculated MD5 hash of the key did not match the hash that was provided."
         raise AwsError("InvalidArgument", told, status=400, ArgumentName=header + "key-MD5")
     return key
+
+
+def _is_near(call: Call) -> bool:
+    """Whether the client is on this host: then nobody is between."""
+    return not call.source_vpc and call.source_ip in ("127.0.0.1", "::1")
 
 
 def described(sse: Sse | None) -> dict[str, Any]:
