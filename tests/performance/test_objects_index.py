@@ -104,6 +104,20 @@ def test_commits_share_syncs(index: Index) -> None:
     assert rates[32] > 2.0 * rates[1]
 
 
+def test_nobody_misses_a_slow_disks_batch(index: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With syncs of 5 ms the callers of one batch are all in the next one, too."""
+    commit = index.database.engine.commit
+
+    def slow(session: Any) -> None:
+        commit(session)
+        time.sleep(0.005)
+
+    monkeypatch.setattr(index.database.engine, "commit", slow)
+    one, eight = rate(index, 1, 60, "slow-1"), rate(index, 8, 60, "slow-8")
+    print(f"\nwith a sync of 5 ms: {one:.0f} puts/s at 1, {eight:.0f} at 8")
+    assert eight > 4 * one
+
+
 # a bucket of a million keys
 
 

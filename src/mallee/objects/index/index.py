@@ -36,6 +36,8 @@ MOST_BYTES = 16 * 1024 * 1024
 """Of one batch."""
 PATIENCE = 0.1
 """For what share of the time that the last batch took the next one waits for those who were just answered."""
+LULL = 0.05
+"""Seconds of garbage that are discarded together, by one transaction that commits do not have to share the database with."""
 TOGETHER = 2
 """How often a batch is tried as one when other processes get in its way."""
 
@@ -75,7 +77,8 @@ class Index:
         self._queued = threading.Condition(threading.Lock())
         self._wanted = 1
         """How many works the committer waits for."""
-        self._closed = self._drained = False
+        self._closed = False
+        self._drained = threading.Event()
         self._threads: list[threading.Thread] = []
         self._waste: deque[str] = deque()
         self._garbage = threading.Event()
@@ -142,7 +145,7 @@ class Index:
             self._queued.notify_all()
         for thread in self._threads[:1]:
             thread.join()
-        self._drained = True
+        self._drained.set()
         self._garbage.set()
         for thread in self._threads[1:]:
             thread.join()
@@ -278,8 +281,9 @@ class Index:
     def _reclaim_all(self) -> None:
         while True:
             self._garbage.wait()
+            self._drained.wait(LULL)
             self._garbage.clear()
-            last = self._drained
+            last = self._drained.is_set()
             try:
                 waste = [self._waste.popleft() for _ in range(len(self._waste))]
                 if waste:
