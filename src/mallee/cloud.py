@@ -51,6 +51,7 @@ from mallee.identity.keys import Keyring
 from mallee.identity.tools import Tools
 from mallee.identity.usage import Usage
 from mallee.objects import wiring
+from mallee.objects.access_log import Watch
 from mallee.objects.engine.base import EngineError
 from mallee.registry import Registry
 from mallee.settings import Settings, SettingsError, ensure
@@ -111,7 +112,7 @@ class Cloud:
         self.dispatcher = Dispatcher(self.registry, database, authenticator, settings, self.tools, self.usage)
         self.lines = lines
         local = database.kind == "sqlite"
-        self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local)
+        self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local, watch=Watch(database))
         self.machines = self.registry.machines()
         self.reconcilers = self.registry.reconcilers()
         self.metrics.gauges.append(self._gauges)
@@ -391,6 +392,7 @@ class Process:
         from mallee.durable import Reconcilers, Runner
         from mallee.nodes.server import FabricServer
         from mallee.nodes.session import Session
+        from mallee.objects.upkeep import deliver_logs
 
         # Every statement of SQLite lets go of the interpreter; whoever computes meanwhile would keep it for 5 ms each time.
         sys.setswitchinterval(SWITCH)
@@ -429,6 +431,7 @@ class Process:
             renewal.cancel()
         await loop.run_in_executor(None, reconcilers.stop)
         await loop.run_in_executor(None, of_objects.stop)
+        await loop.run_in_executor(None, deliver_logs, self.database, clock)  # what is noted is in memory
         await loop.run_in_executor(None, runner.stop)
         await loop.run_in_executor(None, cloud.usage.stop)
         await fabric.stop()

@@ -269,7 +269,7 @@ def test_a_disk_that_is_away_costs_time_only(sqlite_cloud: TestCloud, monkeypatc
     s3 = pair(cloud)
     with monkeypatch.context() as broken:
         def fail(*_: Any) -> None:
-            raise EngineError("away", "away", "wait")
+            raise EngineError("away")
 
         broken.setattr(replicas, "_copy", fail)
         s3.put_object(Bucket=SOURCE, Key="key", Body=b"1")

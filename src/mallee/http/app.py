@@ -20,13 +20,14 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from mallee.http import errors, swift
+from mallee.http import access_log, errors, swift
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.doors import Doors
 from mallee.http.log import LineLog, stamp
 from mallee.http.metrics import Metrics
 from mallee.http.protocol import VPC
 from mallee.http.workers import Workers
+from mallee.objects.access_log import Watch
 from mallee.wire import Request
 
 Scope = dict[str, Any]
@@ -56,8 +57,10 @@ class Api:
         lines: LineLog | None = None,
         threads: int = 4,
         at_once: bool = False,
+        watch: Watch | None = None,
     ) -> None:
-        """``at_once``: calls may be answered in the loop's own thread, because the database is in this process."""
+        """``at_once``: calls may be answered in the loop's own thread, because the database is in this process. ``watch`` is told of
+        requests to buckets that have an access log."""
         self._dispatcher = dispatcher
         self._health = health
         self._metrics = metrics
@@ -67,6 +70,7 @@ class Api:
         self._doors = Doors(dispatcher, self._workers, self._bodies, at_once)
         self._flush_due = False
         self._at_once = at_once
+        self._watch = watch
         self._usual: dict[bytes, float] = {}  # seconds that reads of a kind take; only what worked once is in it
 
     def close(self) -> None:
@@ -119,8 +123,13 @@ class Api:
         client = scope.get("client")
         source = Source(client[0] if client else "", scope.get("scheme") == "https", scope.get(VPC, ""))
         answer = await self._doors.serve(request, request_id, source, receive, send)
-        if answer is not None:
-            self._account(request, answer, request_id, client, time.perf_counter() - began)
+        if answer is None:
+            return
+        seconds = time.perf_counter() - began
+        self._account(request, answer, request_id, client, seconds)
+        if self._watch is not None and answer.service == "s3":
+            path, website = self._doors.path(request)
+            access_log.note(self._watch, path, website, request, answer, request_id, client, seconds)
 
     async def _answer(self, request: Request, request_id: str, source: Source) -> Answer:
         """In a worker's thread; unless no worker is busy and the request is of a kind of reads that are so quick that the

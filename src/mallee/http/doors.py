@@ -45,6 +45,16 @@ class Doors:
         except AwsError:
             return True
 
+    def path(self, request: Request) -> tuple[str, bool]:
+        """A request's path with the bucket in front, and whether that is a website."""
+        name = self._websites.named(request)
+        if name is not None:
+            return f"/{name}{request.raw_path.decode('latin-1')}", True
+        try:
+            return self._router.s3_path(request), False
+        except AwsError:
+            return "/", False
+
     async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
         """None when the client went away before it could be answered."""
         door: Streams = self._api

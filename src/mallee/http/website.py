@@ -58,7 +58,11 @@ class Websites(Streams):
         self.domains = tuple(domain.encode() for domain in self._dispatcher.settings.website_domains)
 
     def is_named(self, request: Request) -> bool:
-        return bucket_of(request.header(b"host"), self.domains) is not None
+        return self.named(request) is not None
+
+    def named(self, request: Request) -> str | None:
+        """The bucket whose website the request is for."""
+        return bucket_of(request.header(b"host"), self.domains)
 
     async def _perform(self, call: Begun, receive: Incoming) -> None:
         assert isinstance(call, Visit)

@@ -5,12 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from mallee.identity.call import Call
-from mallee.identity.rules.context import Context
-from mallee.identity.rules.evaluate import Grants, Question, decide
-from mallee.identity.rules.policy import Kind, compile_policy
-from mallee.identity.rules.principals import service
-from mallee.objects import access, acl, buckets, kinds, lookup, records
-from mallee.objects.records import Bucket
+from mallee.objects import access, buckets, kinds, lookup, records
+from mallee.objects.log_delivery import lets_in
 from mallee.objects.rules.refusals import malformed
 from mallee.wire.errors import AwsError
 
@@ -18,8 +14,6 @@ ACCESS = {
     "get_bucket_logging": access.bucket("s3:GetBucketLogging"),
     "put_bucket_logging": access.bucket("s3:PutBucketLogging"),
 }
-
-DELIVERY = service("logging.s3.amazonaws.com")
 
 
 def get_bucket_logging(call: Call) -> dict[str, Any]:
@@ -43,7 +37,7 @@ def put_bucket_logging(call: Call) -> None:
     if target.ownership == records.ENFORCED:
         if wanted.get("TargetGrants"):
             raise AwsError("AccessControlListNotSupported", "The bucket does not allow ACLs", status=400)
-    elif not _lets_in(call, target, wanted["TargetPrefix"], found):
+    elif not lets_in(call.settings.partition, target, f"{wanted['TargetPrefix']}log", found):
         told = "You must give the log-delivery group WRITE and READ_ACP permissions to the target bucket"
         raise _not_a_target(told, wanted)
     records.configure(call.tx, found, kinds.LOGGING, {"LoggingEnabled": wanted})
@@ -51,21 +45,3 @@ def put_bucket_logging(call: Call) -> None:
 
 def _not_a_target(message: str, wanted: dict[str, Any]) -> AwsError:
     return AwsError("InvalidTargetBucketForLogging", message, status=400, TargetBucket=wanted["TargetBucket"])
-
-
-def _lets_in(call: Call, target: Bucket, prefix: str, source: Bucket) -> bool:
-    held = {granted for grantee, granted in target.grants or () if grantee == acl.LOG_DELIVERY}
-    if acl.FULL_CONTROL in held or {acl.WRITE, acl.READ_ACP} <= held:
-        return True
-    if target.policy is None:
-        return False
-    context = Context({"aws:SourceArn": call.arn(source.name, "s3"), "aws:SourceAccount": source.account_id})
-    question = Question(
-        "s3:PutObject",
-        call.arn(f"{target.name}/{prefix}log", "s3"),
-        context,
-        DELIVERY,
-        compile_policy(target.policy, Kind.RESOURCE),
-        target.account_id,
-    )
-    return decide(question, Grants()).allowed

@@ -2,6 +2,7 @@
 
 from mallee.objects.upkeep.expiring import remove_expired
 from mallee.objects.upkeep.lifecycle import expire_objects
+from mallee.objects.upkeep.logs import deliver_logs
 from mallee.objects.upkeep.replication import replicate, replicate_existing
 from mallee.objects.upkeep.storage import (
     check_disks,
@@ -17,6 +18,7 @@ __all__ = [
     "check_disks",
     "checkpoint_index",
     "compact_packs",
+    "deliver_logs",
     "expire_objects",
     "forget_uploads",
     "reclaim_garbage",
