@@ -14,12 +14,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from typing import Any, Protocol
 
 from mallee.http import errors
 from mallee.http.blocks import Blocks
 from mallee.http.cors import Cors
 from mallee.http.dispatch import Answer, Dispatcher, Source
+from mallee.http.feeding import Feed
 from mallee.http.protocol import Exchange
 from mallee.http.workers import Workers
 from mallee.identity.authenticate import Proof
@@ -322,7 +324,7 @@ class Streams:
         if blocks is not None:
             receive.cut = True
             return await self._take_blocks(intake, blocks, receive)
-        pending: list[Any] = []
+        feed = Feed(self._bodies, intake)
         block = bytearray()
         more = True
         try:
@@ -342,33 +344,29 @@ class Streams:
                 while len(block) >= receiving.BLOCK or (block and not more):
                     piece = bytes(memoryview(block)[: receiving.BLOCK])
                     del block[: receiving.BLOCK]
-                    await _ended(pending)
-                    pending = [self._bodies.run(_told, job) for job in intake.jobs(piece)]
-            await _ended(pending)
+                    await feed.put(piece)
         except BaseException:
-            for each in pending:
-                await each
+            await _settled(feed)
             raise
+        await feed.end()
         trailers = decoder.trailers if decoder is not None else None
         if intake.small:
             return intake.finish(trailers)
         return await self._finished(intake, trailers)
 
     async def _take_blocks(self, intake: receiving.Intake, blocks: Blocks, incoming: Incoming) -> receiving.Received:
-        pending: list[Any] = []
+        feed = Feed(self._bodies, intake)
         try:
             async for block in blocks:
-                await _ended(pending)
-                pending = [self._bodies.run(_told, job) for job in intake.jobs(block)]
+                await feed.put(block)
             if blocks.lost:
                 raise Gone
             incoming.over = True
-            await _ended(pending)
         except BaseException:
             blocks.abandon()
-            for each in pending:
-                await each
+            await _settled(feed)
             raise
+        await feed.end()
         return await self._finished(intake, None)
 
     async def _finished(self, intake: receiving.Intake, trailers: Any) -> receiving.Received:
@@ -440,15 +438,10 @@ def _told(function: Callable[..., Any], *arguments: Any) -> tuple[Any, Exception
         return None, problem, time.perf_counter() - began
 
 
-async def _ended(pending: list[Any]) -> None:
-    """All of them end before the first error is raised."""
-    first: Exception | None = None
-    for each in pending:
-        _, problem, _ = await each
-        first = first or problem
-    pending.clear()
-    if first is not None:
-        raise first
+async def _settled(feed: Feed) -> None:
+    """Nothing of a body that is given up is under way any more."""
+    with suppress(Exception):
+        await feed.end()
 
 
 async def _all(receive: Receive) -> bytes:
