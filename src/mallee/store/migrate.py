@@ -162,7 +162,9 @@ def autogenerate(message: str, chain: Chain | None = None) -> Path:
 def main() -> None:
     parser = argparse.ArgumentParser(prog="mallee.store.migrate", description="Write the next migration.")
     parser.add_argument("--autogenerate", metavar="MESSAGE", required=True)
-    parser.add_argument("--chain", metavar="MODULE", help="the module whose CHAIN is meant, for tables that are not the cloud's own")
+    parser.add_argument(
+        "--chain", metavar="MODULE", help="the module whose CHAIN is meant, for tables that are not the cloud's own"
+    )
     given = parser.parse_args()
     print(autogenerate(given.autogenerate, importlib.import_module(given.chain).CHAIN if given.chain else None))
 

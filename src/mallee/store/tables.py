@@ -52,9 +52,7 @@ def plain_table(name: str, *columns: SchemaItem, within: sa.MetaData = metadata,
     return _table(name, list(columns), {"owned": False, "journal": False}, within, **options)
 
 
-def _table(
-    name: str, items: list[SchemaItem], info: dict[str, Any], within: sa.MetaData = metadata, **options: Any
-) -> sa.Table:
+def _table(name: str, items: list[SchemaItem], info: dict[str, Any], within: sa.MetaData = metadata, **options: Any) -> sa.Table:
     table = sa.Table(name, within, *items, sqlite_strict=True, implicit_returning=False, info=info, **options)
     if not table.primary_key.columns:
         raise ValueError(f"table {name} has no primary key")

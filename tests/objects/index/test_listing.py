@@ -169,6 +169,10 @@ def statements() -> Iterator[tuple[str, Any]]:
 def plan(database: Database, statement: Any) -> list[str]:
     with database.reading() as tx:
         compiled = statement.compile(dialect=tx._connection.dialect)
+        lists = {bind.key: ["x", "y"] for bind in compiled.bind_names if bind.expanding}
+        if lists:
+            whole = {"render_postcompile": True}
+            compiled = statement.params(lists).compile(dialect=tx._connection.dialect, compile_kwargs=whole)
         rows = tx._work.session.dbapi.execute(f"EXPLAIN QUERY PLAN {compiled}", [1] * len(compiled.positiontup)).fetchall()
     return [row[3] for row in rows]
 
