@@ -16,7 +16,7 @@ from mallee.http import swift_auth
 from mallee.http.dispatch import Answer
 from mallee.http.streams import Begun, Incoming, _document, drain
 from mallee.http.swift_calls import Visit, denied, place
-from mallee.http.swift_objects import SwiftObjects, refuse_unknown
+from mallee.http.swift_objects import SwiftObjects, check_url, refuse_unknown
 from mallee.identity.records import users
 from mallee.objects import attributes, lookup, receiving
 from mallee.objects.rules import names
@@ -87,6 +87,8 @@ class Swift(SwiftObjects):
         await self._do("swift", self._identify, call)
         level = _LEVELS[bool(call.path.container) + bool(call.path.key)]
         call.answer.operation = f"{request.method.title()}{level.title()}"
+        if call.signed is not None:
+            check_url(call)
         if "bulk-delete" in call.query and request.method in ("POST", "DELETE"):
             await self.bulk_delete(call, receive)
             return
@@ -234,8 +236,16 @@ class Swift(SwiftObjects):
                 if error.code != "BucketAlreadyOwnedByYou":
                     raise
                 status = 202
-        await self._change_container(call, *changes)
+        else:
+            await self._run(self._aim(self._further(call), call, "HEAD", place(call.path.container), []))
+        if any(changes) or self._lists(call):
+            await self._change_container(call, *changes)
         self.answered(call, status, [_HTML], b"")
+
+    def _lists(self, call: Visit) -> dict[str, str]:
+        """The access control lists that the request sets; an empty one is removed."""
+        wanted = {kind: call.header(name) for kind, name in _LISTS.items() if call.sent.header(name) is not None}
+        return wanted | {kind: "" for kind, name in _LISTS.items() if call.sent.header(b"x-remove-" + name[2:]) is not None}
 
     def _is_there(self, call: Visit) -> Callable[[], bool]:
         def look() -> bool:
@@ -255,11 +265,10 @@ class Swift(SwiftObjects):
 
     async def _change_container(self, call: Visit, sets: dict[str, str], removes: set[str]) -> None:
         container = call.path.container
-        if sets or removes:
+        wanted = self._lists(call)
+        if sets or removes or not wanted:  # whoever changes nothing is asked whether he may all the same
             given = {"Bucket": container, "Sets": sets, "Removes": removes}
             await self._run(self._own(self._further(call), call, "post_container", given))
-        wanted = {kind: call.header(name) for kind, name in _LISTS.items() if call.sent.header(name) is not None}
-        wanted |= {kind: "" for kind, name in _LISTS.items() if call.sent.header(b"x-remove-" + name[2:]) is not None}
         if wanted:
             await self._do("swift acl", self._set_lists, call, wanted)
 

@@ -134,7 +134,7 @@ class Gate:
             principal, until = self._again(answer, _member(given, "token").get("id"))
         elif "apiAccessKeyCredentials" in given:
             pair = _member(given, "apiAccessKeyCredentials")
-            principal = self._known(answer, _string(tenant), _string(pair.get("accessKey")), _string(pair.get("secretKey")))
+            principal = self._named(answer, tenant, pair.get("accessKey"), pair.get("secretKey"))
         else:
             pair = _member(given, "passwordCredentials")
             principal = self._named(answer, tenant, pair.get("username"), pair.get("password"))

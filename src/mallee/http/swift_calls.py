@@ -123,7 +123,7 @@ class SwiftCalls(Streams):
             return found
 
         keys = self._dispatcher.look(call.answer, find)
-        start = f"{paths.START}{path.account}/{path.container}"
+        start = f"{paths.START}{path.account}/{path.named}"
         now = call.now
         held = temp_urls.holds(
             signed, [key for key, _ in keys], call.sent.method, start, f"{start}/{path.key}", call.source.address, now

@@ -118,8 +118,6 @@ class SwiftObjects(SwiftLarge):
 
     async def put_object(self, call: Visit, receive: Incoming) -> None:
         refuse_unknown(call)
-        if call.signed is not None and (any(call.header(name) for name in temp_urls.NOT_BY_URL) or "multipart-manifest" in call.query):
-            raise AwsError("InvalidRequest", "A temporary URL puts plain objects.", status=400)
         if call.header(b"x-copy-from"):
             await self._copy(call, receive, _source(call), call.path)
             return
@@ -204,8 +202,6 @@ class SwiftObjects(SwiftLarge):
             raise AwsError("PreconditionFailed", "Destination header required", status=412)
         refuse_unknown(call)
         target = paths.of_object(quote(_unquoted(destination), safe="/"), call.path.account)
-        if call.signed is not None:
-            raise AwsError("InvalidRequest", "A temporary URL puts plain objects.", status=400)
         await self._copy(call, receive, call.path, target)
 
     async def _copy(self, call: Visit, receive: Incoming, source: Path, target: Path) -> None:
@@ -412,6 +408,13 @@ def _line(line: bytes, account: str) -> Path | str:
     except AwsError:
         return line.decode("latin-1")[:1024]
     return found if found.container else line.decode("latin-1")[:1024]
+
+
+def check_url(call: Visit) -> None:
+    """A temporary URL is for the object that it names, and for nothing that this one could be made to stand for. Raises AwsError."""
+    whole = any(name in call.query for name in ("bulk-delete", "extract-archive")) or call.query.get("multipart-manifest", "get") != "get"
+    if whole or any(call.sent.header(name) is not None for name in temp_urls.NOT_BY_URL):
+        raise AwsError("InvalidRequest", "A temporary URL is for one plain object.", status=400)
 
 
 async def _nothing(call: Visit, receive: Incoming) -> None:
