@@ -331,6 +331,12 @@ def _raise_limits() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _connections(settings: Settings) -> int:
+    """Of a port, at most: a quarter of the files that this process may open is left for contents and the databases."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return settings.max_connections if soft == resource.RLIM_INFINITY else max(1, min(settings.max_connections, soft * 3 // 4))
+
+
 def _tame_memory() -> None:
     """glibc gives every thread a heap of its own; a few threads need two. Of what large answers took, a little is kept: the pages of
     a listing that is asked for again and again are not asked of the system each time."""
@@ -357,7 +363,7 @@ class Process:
         self.database = Database(settings.database_url)
         self.cloud = Cloud(settings, self.database, vault.at(settings.cloud), lines=self.lines)
         limits = Limits(
-            connections=settings.max_connections,
+            connections=_connections(settings),
             header_seconds=settings.header_seconds,
             body_seconds=settings.body_seconds,
             keep_alive_seconds=settings.keep_alive_seconds,

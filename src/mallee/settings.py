@@ -85,7 +85,7 @@ class Settings:
     simulated_stop_seconds: float = 0.5
 
     uid: int = 0  # of the cloud's process when root starts it; 0: derived from the home
-    max_connections: int = 1000
+    max_connections: int = 16384  # per port; fewer where the system gives the process fewer files
     header_seconds: float = 10.0
     body_seconds: float = 60.0
     keep_alive_seconds: float = 75.0

@@ -23,6 +23,7 @@ from mallee.http.cors import Cors
 from mallee.http.dispatch import Answer, Dispatcher, Source
 from mallee.http.feeding import Feed
 from mallee.http.protocol import Exchange
+from mallee.http.share import Share
 from mallee.http.workers import Workers
 from mallee.identity.authenticate import Proof
 from mallee.identity.call import Call, Later, Outside
@@ -57,12 +58,12 @@ class Gone(Exception):
 
 
 class Stream(Protocol):
-    """An answer's body in pieces. ``read`` blocks and is called in threads, one at a time; it returns b"" at the end. ``close`` is called
-    once, whatever happens."""
+    """An answer's body in pieces, of at most so many bytes where it can choose. ``read`` blocks and is called in threads, one at a time; it
+    returns b"" at the end. ``close`` is called once, whatever happens."""
 
     length: int
 
-    def read(self) -> bytes: ...
+    def read(self, most: int, /) -> bytes: ...
 
     def close(self) -> None: ...
 
@@ -116,6 +117,7 @@ class Streams:
         self._at_once = at_once
         self._usual: dict[str, float] = {}
         self._cors = Cors(dispatcher)
+        self._incoming, self._outgoing = Share(), Share()
 
     async def serve(self, request: Request, request_id: str, source: Source, receive: Receive, send: Send) -> Answer | None:
         """Everything from a head to the end of the answer; None when the client went away before it could be answered."""
@@ -312,6 +314,10 @@ class Streams:
     # ------------------------------------------------------------------------------------------------------------ bodies
 
     async def _take(self, call: Begun, receive: Incoming) -> receiving.Received:
+        with self._incoming as size:
+            return await self._take_in(call, receive, size)
+
+    async def _take_in(self, call: Begun, receive: Incoming, size: int) -> receiving.Received:
         intake, decoder = call.intake, call.decoder
         assert intake is not None
         if intake.small and decoder is None:
@@ -320,7 +326,7 @@ class Streams:
             return intake.finish()
         blocks = None
         if decoder is None and intake.claims.length is not None and isinstance(receive.exchange, Exchange):
-            blocks = receive.exchange.blocks(intake.claims.length, receiving.BLOCK)
+            blocks = receive.exchange.blocks(intake.claims.length, size)
         if blocks is not None:
             receive.cut = True
             return await self._take_blocks(intake, blocks, receive)
@@ -341,9 +347,9 @@ class Streams:
                         decoder.finish()
                 else:
                     block += data
-                while len(block) >= receiving.BLOCK or (block and not more):
-                    piece = bytes(memoryview(block)[: receiving.BLOCK])
-                    del block[: receiving.BLOCK]
+                while len(block) >= size or (block and not more):
+                    piece = bytes(memoryview(block)[:size])
+                    del block[:size]
                     await feed.put(piece)
         except BaseException:
             await _settled(feed)
@@ -387,29 +393,36 @@ class Streams:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": body})
             return
-        stream: Stream = body if hasattr(body, "read") else _Iterated(body)
+        answer.body = b""
+        with self._outgoing as size:
+            answer.sent = await self._stream(call, body if hasattr(body, "read") else _Iterated(body), size, send)
+
+    async def _stream(self, call: Begun, stream: Stream, size: int, send: Send) -> int:
+        """How many bytes went out. For a client that is slow nothing is read ahead, and for one that is gone nothing at all."""
+        answer, exchange = call.answer, getattr(send, "__self__", None)
         sent = 0
-        ahead = self._bodies.run(_told, stream.read)
+        ahead: Any = self._bodies.run(_told, stream.read, size)
         try:
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
-            while True:
-                piece, problem, _ = await ahead
+            while not getattr(exchange, "disconnected", False):
+                (piece, problem, _), ahead = await (ahead or self._bodies.run(_told, stream.read, size)), None
                 if problem is not None:
                     raise problem
                 if not piece:
+                    await send({"type": "http.response.body", "body": b""})
                     break
-                ahead = self._bodies.run(_told, stream.read)
+                if not isinstance(exchange, Exchange) or not exchange.flow.write_paused:
+                    ahead = self._bodies.run(_told, stream.read, size)
                 sent += len(piece)
                 await send({"type": "http.response.body", "body": piece, "more_body": True})
-            await send({"type": "http.response.body", "body": b""})
         except Exception as problem:
             log.error("an answer was cut off after %d bytes: %s", sent, problem, extra={"request_id": call.request_id})
             await send({"type": "mallee.response.cut"})
         finally:
-            await ahead
+            if ahead is not None:
+                await ahead
             stream.close()
-        answer.body = b""
-        answer.sent = sent
+        return sent
 
 
 class _Iterated:
@@ -420,7 +433,7 @@ class _Iterated:
     def __init__(self, pieces: Iterator[bytes]) -> None:
         self._pieces = iter(pieces)
 
-    def read(self) -> bytes:
+    def read(self, most: int) -> bytes:
         return next(self._pieces, b"")
 
     def close(self) -> None:
