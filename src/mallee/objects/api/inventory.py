@@ -1,4 +1,4 @@
-"""Inventories of buckets: settings that are kept and told. Lists are not delivered, which docs/buckets.md says."""
+"""Inventories of buckets: what lists are made (``upkeep.inventory``), of which versions, and where they go."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ from typing import Any
 from mallee.identity.call import Call
 from mallee.objects import access, kinds
 from mallee.objects.listed import Listed
+from mallee.objects.rules.inventory import SUPPORTED
 from mallee.objects.rules.refusals import invalid, malformed
+from mallee.wire.errors import AwsError
 
 ACCESS = {
     "get_bucket_inventory_configuration": access.bucket("s3:GetInventoryConfiguration"),
@@ -21,9 +23,19 @@ def _check(call: Call, given: dict[str, Any]) -> None:
     wanted = given["Destination"]["S3BucketDestination"]
     if not wanted["Bucket"].startswith(f"arn:{call.settings.partition}:s3:::"):
         raise invalid("Invalid bucket ARN.", "Bucket", wanted["Bucket"])
+    if wanted["Format"] != "CSV":
+        raise _not_there(f"inventories in {wanted['Format']}")
+    for name in given.get("OptionalFields", ()):
+        if name not in SUPPORTED:
+            raise _not_there(f"the field {name}")
     encryption = wanted.get("Encryption")
     if encryption is not None and len(encryption) != 1:
         raise malformed()
+
+
+def _not_there(what: str) -> AwsError:
+    told = f"A header or element you provided implies functionality that is not implemented: Mallee does not have {what}."
+    return AwsError("NotImplemented", told, status=501)
 
 
 _ALL = Listed(kinds.INVENTORY, "InventoryConfiguration", "InventoryConfigurationList", _check)

@@ -1,6 +1,7 @@
 """The reconcilers of objects: what stands in the index and in buckets' configurations is made true, again and again."""
 
 from mallee.objects.upkeep.expiring import remove_expired
+from mallee.objects.upkeep.inventory import make_inventories
 from mallee.objects.upkeep.lifecycle import expire_objects
 from mallee.objects.upkeep.logs import deliver_logs
 from mallee.objects.upkeep.replication import replicate, replicate_existing
@@ -13,6 +14,7 @@ from mallee.objects.upkeep.storage import (
     scrub_contents,
     sweep_contents,
 )
+from mallee.objects.upkeep.usage import record_usage
 
 __all__ = [
     "check_disks",
@@ -21,7 +23,9 @@ __all__ = [
     "deliver_logs",
     "expire_objects",
     "forget_uploads",
+    "make_inventories",
     "reclaim_garbage",
+    "record_usage",
     "remove_expired",
     "replicate",
     "replicate_existing",
