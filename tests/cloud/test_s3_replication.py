@@ -449,3 +449,43 @@ def test_who_may_write_cannot_pass_off_an_object_as_a_replica(cloud: TestCloud) 
     with_headers(cloud, headers).put_object(Bucket=SOURCE, Key="replica", Body=b"1")
     cloud.run()
     assert keys(s3) == ["key"] and status(s3, "replica") == "REPLICA"
+
+
+def test_large_ones_are_copied_aside_and_hold_nobody(cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mallee.objects import store
+    from mallee.objects.upkeep import replication
+
+    monkeypatch.setattr(replication, "LARGE", 1000)
+    s3 = pair(cloud)
+    sizes = {"large-1": 5000, "large-2": 300_000, "large-3": 2000, "small": 10}
+    for key, size in sizes.items():
+        s3.put_object(Bucket=SOURCE, Key=key, Body=b"x" * size)
+    for _ in sizes:
+        cloud.run()
+        replication.Aside.of(store.at(cloud.database), cloud.clock).join()
+        cloud.clock.advance(61)
+    assert keys(s3) == sorted(sizes)
+    assert all(status(s3, key) == "COMPLETED" for key in sizes)
+
+
+def test_a_process_that_dies_between_bytes_and_commit_loses_nothing(sqlite_cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    from mallee.objects.upkeep import replication
+
+    cloud = sqlite_cloud
+    s3 = pair(cloud)
+    s3.put_object(Bucket=SOURCE, Key="key", Body=b"x" * 300_000)
+    with monkeypatch.context() as dying:
+
+        class Killed(BaseException):
+            pass
+
+        def die(*_: Any) -> None:
+            raise Killed
+
+        dying.setattr(replication._Batch, "_begin", die)
+        with pytest.raises(Killed):
+            cloud.run()
+    assert status(s3, "key") == "PENDING" and keys(s3) == []
+    cloud.run()
+    assert status(s3, "key") == "COMPLETED"
+    assert s3.get_object(Bucket=TARGET, Key="key")["Body"].read() == b"x" * 300_000

@@ -27,7 +27,7 @@ CHANGES: Final = ("tags", "acl", "lock")
 """Of a version's attributes, that may change and are replicated."""
 
 Detail = dict[str, Any]
-"""``what``, the ``role`` that does it, ``to``: the destinations that are left; and, between tries, ``failed``."""
+"""``what``, the ``role`` that does it, ``to``: the destinations that are left, ``size``: bytes to copy; between tries ``failed`` and ``told``."""
 
 _NEVER = datetime.datetime.fromtimestamp(0, datetime.UTC)
 
@@ -89,7 +89,7 @@ def existing(tx: Tx, bucket: Bucket, found: Version) -> bool:
 
 def _detail(document: dict[str, Any], what: str, thing: Thing, form: str | None = None, replica: bool = False) -> Detail | None:
     to = rules.destinations(document, what, thing, form=form, replica=replica)
-    return {"what": what, "role": document.get("Role", ""), "to": to} if to else None
+    return {"what": what, "role": document.get("Role", ""), "to": to, "size": 0 if what == rules.CHANGE else thing.size} if to else None
 
 
 def _within_the_cloud(detail: Detail | None) -> Detail | None:

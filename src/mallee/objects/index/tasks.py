@@ -31,6 +31,7 @@ _PUT_OFF = (
         detail=bindparam("new_detail", type_=Json()),
     )
 )  # fmt: skip
+_HOLD = sa.update(TASKS).where(_ID).values(due=bindparam("new_due", type_=Timestamp()))
 _BY_ID = select(TASKS).where(_ID)
 _earlier = TASKS.alias()
 _DUE = (
@@ -115,6 +116,11 @@ def done(tx: Tx, task: Task) -> bool:
 def put_off(tx: Tx, task: Task, until: datetime, detail: dict[str, Any]) -> None:
     """It failed: once more, later."""
     tx.execute(_PUT_OFF, this=task.id, new_due=until, new_tries=task.tries + 1, new_detail=detail)
+
+
+def hold(tx: Tx, task: Task, until: datetime) -> None:
+    """Somebody is at it: nobody else needs to look before then."""
+    tx.execute(_HOLD, this=task.id, new_due=until)
 
 
 def waiting(tx: Tx, kind: str) -> int:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import datetime
 import logging
+import math
 import threading
 import time
 from dataclasses import dataclass, field
@@ -37,12 +38,18 @@ TOGETHER = 64
 FIRST, LONGEST = 5.0, 3600.0
 PATIENCE = datetime.timedelta(days=1)
 _MOST_BYTES = 8 * 1024 * 1024
+LARGE = 64 * 1024 * 1024
+"""Bytes of an object that is copied aside, so that nothing else waits for it."""
+ASIDE = 2
+"""That are copied so at a time."""
+HELD = datetime.timedelta(seconds=60)
 
 
 @reconciler("objects-replication", every=5, on=(replicating.KIND,))
 def replicate(database: Database, clock: Clock) -> None:
     """Does what is due; when its time is over it asks for another turn."""
     objects = store.at(database)
+    aside = Aside.of(objects, clock)
     until = time.monotonic() + walking.SECONDS
     while True:
         with objects.index.reading() as tx:
@@ -52,7 +59,8 @@ def replicate(database: Database, clock: Clock) -> None:
         if time.monotonic() >= until:
             database.nudge(replicating.KIND)
             return
-        _Batch(objects, clock).do(due, until)
+        aside.take([task for task in due if task.detail["size"] > LARGE])
+        _Batch(objects, clock).do([task for task in due if task.detail["size"] <= LARGE], until)
 
 
 @reconciler("objects-replication-existing", every=60, on=(replicating.KIND,))
@@ -66,6 +74,51 @@ def replicate_existing(database: Database, clock: Clock) -> None:
         if rules.has_existing(bucket.configuration(kinds.REPLICATION)):
             walk = _Existing(objects, bucket)
             walking.go_on(database, clock, NAME, bucket, kinds.REPLICATION, walk.piece, until, time.monotonic)
+
+
+class Aside:
+    """Threads of this process that copy large objects. What they are at stands in the tasks, as everything does: when the process ends in
+    between, another begins it anew once it is due."""
+
+    def __init__(self, objects: Store, clock: Clock) -> None:
+        self._objects = objects
+        self._clock = clock
+        self._at: dict[int, threading.Thread] = {}
+        self._lock = threading.Lock()
+
+    @classmethod
+    def of(cls, objects: Store, clock: Clock) -> Aside:
+        memory = objects.database.engine.memory
+        found: Aside | None = memory.get(cls)
+        return found or memory.setdefault(cls, cls(objects, clock))
+
+    def take(self, due: list[Task]) -> None:
+        """Begins with as many as may be, and has none of them come up again at once."""
+        until = self._clock.now() + HELD
+        for task in due:
+            self._objects.index.run(lambda tx, task=task: tasks.hold(tx, task, until))
+            with self._lock:
+                if task.id in self._at or len(self._at) >= ASIDE:
+                    continue
+                thread = threading.Thread(target=self._do, args=(task,), name="objects-replication", daemon=True)
+                self._at[task.id] = thread
+            thread.start()
+
+    def _do(self, task: Task) -> None:
+        try:
+            _Batch(self._objects, self._clock).do([task], math.inf)
+        except Exception:
+            log.warning("the replication of a large object ended, and is begun again", exc_info=True)
+        finally:
+            with self._lock:
+                del self._at[task.id]
+            self._objects.database.nudge(replicating.KIND)
+
+    def join(self) -> None:
+        with self._lock:
+            threads = list(self._at.values())
+        for thread in threads:
+            thread.join()
 
 
 class _Existing:
