@@ -68,6 +68,6 @@ class Swift:
         return found
 
     def get(self, name: str, query: str = "", **headers: str) -> bytes:
-        found = self("GET", name, query, **headers)
+        found = self("GET", name, query, None, **headers)
         assert found.status in (200, 206), found
         return found.body

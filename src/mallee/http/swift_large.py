@@ -117,7 +117,7 @@ class SwiftLarge(SwiftCalls):
         segments = [_segment(container, version) for _, version in found.entries if version is not None]
         return [each for each in segments if each.size], [version.modified for _, version in found.entries]
 
-    def _stream(self, call: Visit, whole: Large, offset: int, length: int, account_id: str | None = None) -> Segments:
+    def _joined(self, call: Visit, whole: Large, offset: int, length: int, account_id: str | None = None) -> Segments:
         owner = account_id or call.account_id or ""
 
         def opened(segment: Segment, first: int, count: int) -> Any:

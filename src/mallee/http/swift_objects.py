@@ -77,7 +77,7 @@ class SwiftObjects(SwiftLarge):
             headers.append((b"content-range", f"bytes {offset}-{offset + length - 1}/{whole.size}".encode()))
         body: Any = b""
         if length and not call.is_head:
-            body = self._stream(call, whole, offset, length)
+            body = self._joined(call, whole, offset, length)
         self.answered(call, 206 if partial else 200, headers, body)
 
     def _told_manifest(self, call: Visit) -> None:
@@ -229,7 +229,7 @@ class SwiftObjects(SwiftLarge):
         if seen.output is None:
             whole = self._large(call, seen, source.container, source.key)
             size = whole.size
-            flow: Any = self._stream(call, whole, 0, size) if size else b""
+            flow: Any = self._joined(call, whole, 0, size) if size else b""
         else:
             flow, size = seen.output["Body"], seen.output["ContentLength"]
             if seen.swift:
