@@ -215,3 +215,12 @@ def test_other_origins(swift: Swift, cloud: TestCloud) -> None:
     told = send(cloud, "OPTIONS", swift.path("things/x"), origin="http://a.example", access_control_request_method="GET")
     assert told.status == 200 and told.headers["access-control-allow-origin"] == "http://a.example"
     assert "GET" in send(cloud, "OPTIONS", swift.path("things/x")).headers["allow"]
+
+
+def test_no_method_makes_a_metric_of_its_own(sqlite_cloud: TestCloud) -> None:
+    swift = Swift(sqlite_cloud.admin)
+    for number in range(3):
+        assert swift(f"ODD{number}", "things").status in (404, 405)
+    assert swift("GET", "nothing").status == 404
+    text = sqlite_cloud.cloud.metrics.text()
+    assert "Odd" not in text and "GetContainer" in text

@@ -109,6 +109,9 @@ def test_copies(swift: Swift) -> None:
     assert found.body == CONTENT and "x-object-meta-a" not in found.headers
     assert swift("COPY", "things/x y", destination="/things/x%20y", x_object_meta_c="3").status == 201
     assert swift("HEAD", "things/x y").headers["x-object-meta-c"] == "3"
+    assert swift("PUT", "others/new", x_copy_from="things/x%20y", if_none_match="*").status == 201
+    assert swift("PUT", "others/new", x_copy_from="things/x%20y", if_none_match="*").status == 412
+    assert swift("COPY", "things/x y", destination="others/new", if_match="other").status == 412
     assert swift("COPY", "things/none", destination="things/y").status == 404
     assert swift("COPY", "things/x y").status == 412
     assert swift("COPY", "things/x y", destination="things").status == 412

@@ -86,7 +86,8 @@ class Swift(SwiftObjects):
             return
         await self._do("swift", self._identify, call)
         level = _LEVELS[bool(call.path.container) + bool(call.path.key)]
-        call.answer.operation = f"{request.method.title()}{level.title()}"
+        known = request.method in ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
+        operation = call.answer.operation = f"{request.method.title()}{level.title()}" if known else "Swift"
         if call.signed is not None:
             check_url(call)
         if "bulk-delete" in call.query and request.method in ("POST", "DELETE"):
@@ -94,13 +95,13 @@ class Swift(SwiftObjects):
             return
         if "extract-archive" in call.query:
             raise AwsError("NotImplemented", "Archives are not taken apart here.", status=501)
-        known = request.method in ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
         done: Callable[[Visit, Incoming], Awaitable[None]] | None = getattr(self, f"{request.method.lower()}_{level}", None) if known else None
         if done is None:
             raise AwsError("MethodNotAllowed", _TEXTS[405], status=405, headers=((b"allow", _ALLOW[level]),))
-        operation = call.answer.operation
-        await done(call, receive)
-        call.answer.operation = operation
+        try:
+            await done(call, receive)
+        finally:
+            call.answer.operation = operation  # not that of S3 which it was done by
         if not receive.over and not await drain(receive, request):
             call.answer.headers.append((b"connection", b"close"))
 

@@ -223,7 +223,9 @@ class SwiftObjects(SwiftLarge):
     def _copied(self, call: Visit, source: Path, target: Path) -> tuple[Seen, Received]:
         """The source's bytes, received; of a manifest's whole those of its segments, unless the manifest itself is wanted."""
         raw = call.query.get("multipart-manifest") == "get"
-        conditions: Headers = [pair for pair in passed(call) if pair[0] not in (b"range", b"if-range")]
+        conditions: Headers = []  # of COPY they are about the source, of PUT about what is put
+        if call.sent.method == "COPY":
+            conditions = [pair for pair in passed(call) if pair[0] not in (b"range", b"if-range")]
         seen = self._see(call, source.container, source.key, conditions, whole=raw)
         made: dict[str, Any] = {}
         if seen.output is None:
@@ -261,7 +263,7 @@ class SwiftObjects(SwiftLarge):
         metadata = {
             name[len(META) :].decode("latin-1"): value.decode("utf-8", "replace")
             for name, value in call.sent.headers
-            if name.startswith(META) and value
+            if name.startswith(META) and name != META and value
         }
         manifest = call.header(b"x-object-manifest")
         if manifest:
@@ -352,7 +354,7 @@ def _written(call: Visit, source: Seen | None = None, name: str = "") -> Headers
             found.append((header, header_value(str(value))))
     metadata = {name.encode(): header_value(value) for name, value in kept.get("metadata", {}).items()}
     for name_, value_ in call.sent.headers:
-        if name_.startswith(META):
+        if name_.startswith(META) and name_ != META:
             metadata.pop(name_[len(META) :], None)
             if value_:
                 metadata[name_[len(META) :]] = value_

@@ -21,6 +21,7 @@ from mallee.store import Tx
 from mallee.wire.errors import AwsError
 
 PAGE: Final = 1000
+_FEW: Final = 100  # buckets up to which each is asked about by itself
 
 ACCESS = {
     "list_account": access.account("s3:ListAllMyBuckets"),
@@ -51,10 +52,12 @@ def list_account(call: Call) -> Any:
     """Input: Prefix, Marker, EndMarker, Limit, Reverse."""
     found = [each for each in main.buckets_of(call.tx, call.account_id) if not each.internal]
     index = store.of(call).index
-    counted: dict[str, usage.Usage] = {}
     with index.reading() as tx:
-        for each in found:
-            counted[each.id] = usage.usage(tx, each.id)
+        if len(found) > _FEW:
+            every = {each.bucket_id: each for each in usage.all_usage(tx)}
+            counted = {each.id: every.get(each.id) or usage.Usage(each.id) for each in found}
+        else:
+            counted = {each.id: usage.usage(tx, each.id) for each in found}
     given = call.input
     page = sorted(found, key=lambda each: each.name, reverse=bool(given.get("Reverse")))
     page = [each for each in page if _is_within(each.name, given)][: given.get("Limit", 0)]
