@@ -50,7 +50,7 @@ from mallee.identity.federation.jwks import Issuers
 from mallee.identity.keys import Keyring
 from mallee.identity.tools import Tools
 from mallee.identity.usage import Usage
-from mallee.objects import wiring
+from mallee.objects import condition, wiring
 from mallee.objects.access_log import Watch
 from mallee.objects.engine.base import EngineError
 from mallee.registry import Registry
@@ -115,7 +115,7 @@ class Cloud:
         self.api = Api(self.dispatcher, self.health, self.metrics, lines, settings.threads, at_once=local, watch=Watch(database))
         self.machines = self.registry.machines()
         self.reconcilers = self.registry.reconcilers()
-        self.metrics.gauges.append(self._gauges)
+        self.metrics.gauges += [self._gauges, condition.Samples(self.objects)]
 
     def new_account(self, tx: Tx, alias: str | None = None, **options: Any) -> Any:
         """An account with everything that the domains give it."""

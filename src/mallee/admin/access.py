@@ -36,9 +36,13 @@ ON_ACCOUNT = On(ACCOUNT, "AccountId")
 ON_OWN_ACCOUNT = On(ACCOUNT, "AccountId", default=lambda call: [call.account_id])
 
 
+def administers(call: Call) -> bool:
+    return control.is_administrator(call.tx, call.account_id)
+
+
 def administer(call: Call) -> None:
     """Returns when the caller's account administers the cloud."""
-    if not control.is_administrator(call.tx, call.account_id):
+    if not administers(call):
         raise _denied(call, f"the account {call.account_id} does not administer this cloud")
 
 

@@ -52,6 +52,11 @@ class Memory:
         self._changed = 0.0
         self._lock = threading.Lock()
 
+    @property
+    def changed(self) -> float:
+        """When something of what it remembers was last changed by this process, by the monotonic clock."""
+        return self._changed
+
     def keep(self, tx: Tx, key: str, entry: Entry) -> None:
         with self._lock:
             if tx.changed or tx.began <= self._changed:

@@ -99,7 +99,7 @@ class Standing:
         tx, account_id = call.tx, call.account_id
         self._values = control.quota_values_of(tx, account_id)
         self._of_account = [each.document for each in control.policies_of_account(tx, account_id)]
-        self._of_user = _own_documents(call)
+        self._of_user = own_documents(call)
         if (self._of_account or self._of_user) and control.is_administrator(tx, account_id):
             self._of_account = self._of_user = []
 
@@ -158,7 +158,7 @@ def effective(tx: Tx, account_id: str, quota: Quota) -> float:
     return quota.default if value is None else value
 
 
-def _own_documents(call: Call) -> list[str]:
+def own_documents(call: Call) -> list[str]:
     """The calling user's policies, without its groups'."""
     if call.principal.kind != "user":
         return []

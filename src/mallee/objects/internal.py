@@ -7,6 +7,7 @@ They are objects like all others, in buckets that belong to the administrator's 
 from __future__ import annotations
 
 from pathlib import Path
+from typing import BinaryIO
 
 from mallee.objects import checksums, encryption, receiving, records
 from mallee.objects.engine.base import ContentMissing
@@ -48,15 +49,19 @@ def find(objects: Store, name: str, key: str) -> Version | None:
 
 def put_file(objects: Store, name: str, key: str, file: Path) -> Version:
     """The file's bytes as an object; durable when it returns."""
+    with file.open("rb") as source:
+        return put(objects, name, key, file.stat().st_size, source)
+
+
+def put(objects: Store, name: str, key: str, size: int, source: BinaryIO) -> Version:
+    """So many bytes as an object; durable when it returns."""
     there = bucket(objects, name)
     label = {"kind": "internal", "bucket": there.id, "name": name, "key": checksums.encoded(key.encode())}
-    size = file.stat().st_size
     intake = Intake(objects.engine, receiving.Claims(size), label=label)
     try:
-        with file.open("rb") as source:
-            while block := source.read(receiving.BLOCK):
-                for job in intake.jobs(block):
-                    job()
+        while block := source.read(receiving.BLOCK):
+            for job in intake.jobs(block):
+                job()
     except BaseException:
         intake.abort()
         raise

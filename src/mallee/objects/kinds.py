@@ -15,6 +15,7 @@ ENCRYPTION: Final = "encryption"  # ServerSideEncryptionConfiguration
 LIFECYCLE: Final = "lifecycle"  # LifecycleConfiguration, each rule with an ID, and TransitionDefaultMinimumObjectSize
 LOGGING: Final = "logging"  # BucketLoggingStatus
 NOTIFICATION: Final = "notification"  # NotificationConfiguration
+QUOTA: Final = "mallee-quota"  # Bytes and Objects, either or both: Mallee's own, set by administrators
 OBJECT_LOCK: Final = "object-lock"  # ObjectLockConfiguration
 PUBLIC_ACCESS_BLOCK: Final = "PublicAccessBlock"  # PublicAccessBlockConfiguration, all four members (see public_access.py)
 REPLICATION: Final = "replication"  # ReplicationConfiguration, each rule with an ID

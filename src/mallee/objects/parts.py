@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from mallee.identity.call import Call, Later
-from mallee.objects import attributes, store, writing
+from mallee.objects import attributes, capacity, store, writing
 from mallee.objects.index import uploads
 from mallee.objects.index.rows import Upload
 from mallee.objects.receiving import Intake, Received
@@ -18,8 +18,11 @@ MOST_NUMBER: Final = 10_000
 
 def stored(call: Call, bucket: Bucket, upload: Upload, intake: Intake, received: Received, told: dict[str, Any]) -> Later:
     number = call.input["PartNumber"]
+    room = capacity.of(call, bucket)
 
     def work(tx: Tx, content: Any) -> dict[str, Any]:
+        if room is not None:
+            room.require_part(tx, upload, number, received.size)
         stored = uploads.put_part(
             tx, upload, number, size=received.size, etag=received.etag, content=content, checksum=received.described()
         )

@@ -19,7 +19,7 @@ from mallee.identity.rules.evaluate import Grants, Question, decide
 from mallee.identity.rules.policy import Kind
 from mallee.identity.rules.principals import service
 from mallee.identity.sessions import role_session_arn
-from mallee.objects import encryption, lookup, reading, receiving, records, writing
+from mallee.objects import capacity, encryption, lookup, reading, receiving, records, writing
 from mallee.objects.engine.base import Label
 from mallee.objects.index import placing, versions
 from mallee.objects.index.rows import New, Piece, Version
@@ -159,6 +159,7 @@ def made(
             return Replica(_new(found, target, destination, attributes), only_attributes=True)
     try:
         opener = encryption.internal_opener(objects.vault, found.attributes.get("sse"))
+        _check_room(objects, target, found.size)
     except AwsError as problem:
         raise Refused(problem.message) from None
     plan = _plan(objects, found, target, destination)
@@ -171,6 +172,15 @@ def made(
         replica.give_up()
         raise
     return replica
+
+
+def _check_room(objects: Store, target: Bucket, size: int) -> None:
+    """Replicas in flight at the same time do not see each other."""
+    with objects.database.reading() as tx:
+        room = capacity.of_bucket(tx, target)
+    if room is not None:
+        with objects.index.reading() as tx:
+            room.require(tx, size, 1)
 
 
 def _copy(

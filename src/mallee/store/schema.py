@@ -24,6 +24,7 @@ MODULES = (
     "mallee.objects.records",
     "mallee.objects.points",
     "mallee.objects.remotes",
+    "mallee.objects.usage_records",
     "mallee.ec2.tags",
     "mallee.ec2.tokens",
     "mallee.nodes.records",

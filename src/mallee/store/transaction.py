@@ -363,6 +363,10 @@ class Tx:
         work.gathered.append((flush, item))
         work.touched += 1
 
+    def gathered(self, flush: Callable[[Tx, list[Any]], None]) -> list[Any]:
+        """What was gathered for ``flush`` so far and is not written yet."""
+        return [item for each, item in self._work.gathered if each is flush]
+
     def lock_table(self, table: sa.Table, *, alone: bool) -> None:
         """As the first statement of a transaction: waits for whoever holds ``table`` ``alone``, or for all others who lock it so. What
         the transaction then sees is what they left. On SQLite every writer is alone."""

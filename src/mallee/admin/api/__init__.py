@@ -5,7 +5,9 @@ from mallee.admin.api import (
     account_quotas,
     accounts,
     administrators,
+    bucket_usage,
     directory,
+    object_store,
     replication_targets,
     service_control_policies,
     service_quotas,
@@ -13,6 +15,9 @@ from mallee.admin.api import (
 )
 
 OPERATIONS = {
-    "mallee": (accounts, administrators, account_quotas, service_control_policies, account_policies, directory, sign_in, replication_targets),
+    "mallee": (
+        accounts, administrators, account_quotas, service_control_policies, account_policies, directory, sign_in, replication_targets,
+        bucket_usage, object_store,
+    ),
     "service-quotas": (service_quotas,),
 }

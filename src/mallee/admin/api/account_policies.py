@@ -11,6 +11,7 @@ from mallee.identity.call import Call
 from mallee.identity.records import control
 from mallee.identity.records.control import AccountPolicy
 from mallee.identity.rules.errors import Malformed
+from mallee.objects import capacity
 from mallee.wire.errors import AwsError
 
 MOST = 10  # of one account
@@ -24,6 +25,7 @@ def put_account_policy(call: Call) -> dict[str, Any]:
         limits.check_account_policy(document, (each.limit_key for each in call.tools.quotas if each.limit_key))
     except Malformed as malformed:
         raise AwsError("MalformedPolicyDocumentException", malformed.message) from None
+    capacity.forget_after(call.tx)
     tx = call.tx.everyone()
     present = {each.name for each in control.policies_of_account(tx, account.id)}
     key = {"account_id": account.id, "name": name}
@@ -56,6 +58,7 @@ def delete_account_policy(call: Call) -> dict[str, Any]:
     key = {"account_id": account.id, "name": call.input["PolicyName"]}
     if not call.tx.everyone().remove(control.account_policies, key):
         raise _no_policy(call)
+    capacity.forget_after(call.tx)
     return {}
 
 

@@ -11,6 +11,7 @@ from mallee.identity.access import Access
 from mallee.identity.call import Call
 from mallee.identity.quotas import Quota
 from mallee.identity.records import control
+from mallee.objects import capacity
 from mallee.wire.errors import AwsError
 
 
@@ -44,6 +45,7 @@ def delete_account_quota(call: Call) -> dict[str, Any]:
     key = {"account_id": account.id, "service": quota.service, "code": quota.code}
     if not call.tx.everyone().remove(control.quota_values, key):
         raise AwsError("QuotaValueNotFoundException", f"The account {account.id} has no value of its own for {quota.name}.")
+    capacity.forget_after(call.tx)
     return {}
 
 
@@ -109,6 +111,7 @@ def _put(call: Call, account_id: str, quota: Quota, value: float) -> None:
     call.tx.everyone().put(
         control.quota_values, account_id=account_id, service=quota.service, code=quota.code, value=value, set_at=call.now
     )
+    capacity.forget_after(call.tx)
 
 
 def _described(held: Held, account_id: str, quota: Quota) -> dict[str, Any]:

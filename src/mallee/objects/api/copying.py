@@ -8,6 +8,7 @@ from mallee.identity.call import Call, Later, Outside, prepared_by, reads
 from mallee.objects import (
     access,
     attributes,
+    capacity,
     checksums,
     copying,
     encryption,
@@ -45,6 +46,7 @@ def _prepare(call: Call) -> Outside:
         told = f"The specified copy source is larger than the maximum allowable size for a copy source: {copying.MOST}"
         raise AwsError("InvalidRequest", told, status=400)
     _check_itself(given, bucket, key, from_bucket, found)
+    capacity.admit(call, bucket, key, found.size)
     made = _attributes(call, bucket, found)
     plan = encryption.plan(call, bucket)
     if plan is not None:
@@ -73,9 +75,12 @@ def copy_object(call: Call) -> Later:
     made, now, checksum = intake.made, call.now, received.described()
     kind, owner = attributes.storage_class(given), writing.owner_of(call, bucket)
     replicated = replicating.planned(bucket, key, received.size, made)
+    room = capacity.of(call, bucket)
 
     def work(tx: Tx, content: Any) -> dict[str, Any]:
         writing.check_write_conditions(call, given, tx, bucket, key)
+        if room is not None:
+            room.require_version(tx, bucket, key, received.size)
         new = writing.new_version(
             call, bucket, key, size=received.size, etag=received.etag, checksum=checksum, content=content, made=made, now=now,
             storage_class=kind, owner=owner,
@@ -140,6 +145,7 @@ def _prepare_part(call: Call) -> Outside:
     upload = parts.existing(call, bucket)
     from_bucket, found = copying.found_source(call)
     offset, length = _range(given, found)
+    capacity.admit_part(call, bucket, upload, length)
     wanted = upload.attributes["algorithm"]
     claims = receiving.Claims(length, None, wanted or checksums.DEFAULT)
     plan = encryption.again(call, upload.attributes["object"].get("sse"))

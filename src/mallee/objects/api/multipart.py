@@ -9,6 +9,7 @@ from mallee.identity.call import Call, Later, reads, receives
 from mallee.objects import (
     access,
     attributes,
+    capacity,
     checksums,
     completing,
     encryption,
@@ -96,6 +97,7 @@ def _admit(call: Call) -> Intake:
     algorithm = upload.attributes["algorithm"]
     claims = receiving.claims(declared, algorithm or checksums.DEFAULT)
     parts.check_algorithm(upload, claims.algorithm, bool(declared.algorithms))
+    capacity.admit_part(call, bucket, upload, claims.length)
     plan = encryption.again(call, upload.attributes["object"].get("sse"))
     label = writing.label("part", bucket, upload.key, upload=upload.upload_id, part=number)
     sealer = None if plan is None else plan.sealer()
@@ -136,6 +138,7 @@ def complete_multipart_upload(call: Call) -> Later:
         raise AwsError("MalformedXML", told, status=400)
     upload_id = given["UploadId"]
     location = _location(call, bucket, given["Key"])
+    room = capacity.of(call, bucket)
 
     def work(tx: Tx) -> dict[str, Any]:
         upload = uploads.get(tx, bucket.id, key, upload_id)
@@ -145,7 +148,10 @@ def complete_multipart_upload(call: Call) -> Later:
                 raise parts.no_such_upload(upload_id)
             return _answered(call, bucket, before, location)
         writing.check_write_conditions(call, given, tx, bucket, key)
-        chosen = completing.chosen(wanted, uploads.parts(tx, upload_id), upload, given)
+        there = uploads.parts(tx, upload_id)
+        chosen = completing.chosen(wanted, there, upload, given)
+        if room is not None:
+            room.require_version(tx, bucket, key, chosen.size, sum(part.size for part in there))
         made = dict(upload.attributes["object"])
         made["parts"] = chosen.sizes
         replicated = replicating.planned(bucket, key, chosen.size, made)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mallee.identity.call import Call, Later, reads, receives
-from mallee.objects import access, attributes, encryption, lookup, reading, receiving, replicating, store, writing
+from mallee.objects import access, attributes, capacity, encryption, lookup, reading, receiving, replicating, store, writing
 from mallee.objects.index import versions
 from mallee.objects.index.rows import Version
 from mallee.objects.receiving import Intake, Received
@@ -40,6 +40,7 @@ def _admit(call: Call) -> Intake:
         raise AwsError("InvalidRequest", told, status=400)
     plan = encryption.plan(call, bucket)
     claims = receiving.claims(declared)
+    capacity.admit(call, bucket, key, claims.length)
     if plan is not None:
         made["sse"] = plan.sse
     intake = Intake(
@@ -65,9 +66,12 @@ def put_object(call: Call) -> Later:
     made, checksum = intake.made, received.described()
     owner, kind, now = writing.owner_of(call, bucket), attributes.storage_class(given), call.now
     replicated = replicating.planned(bucket, key, received.size, made)
+    room = capacity.of(call, bucket)
 
     def work(tx: Tx, content: Any) -> dict[str, Any]:
         writing.check_write_conditions(call, given, tx, bucket, key)
+        if room is not None:
+            room.require_version(tx, bucket, key, received.size)
         new = writing.new_version(
             call, bucket, key, size=received.size, etag=received.etag, checksum=checksum, content=content, made=made, now=now,
             storage_class=kind, owner=owner,

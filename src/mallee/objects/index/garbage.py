@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Iterable
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import sqlalchemy as sa
 from sqlalchemy import bindparam, select
 
 from mallee.objects.engine.base import Engine
-from mallee.store import Database, Integer, Timestamp, Tx
+from mallee.store import Database, Integer, Text, Timestamp, Tx
 
 from .tables import GARBAGE, RENAMED
 
@@ -33,6 +33,8 @@ _OLDEST = (
     .order_by(GARBAGE.c.id)
     .limit(CHUNK)
 )
+_BACKLOG = select(sa.func.count(), sa.func.min(GARBAGE.c.since))
+_IS_GARBAGE = select(GARBAGE.c.id).where(GARBAGE.c.location == bindparam("location", type_=Text())).limit(1)
 
 
 def let_go(tx: Tx, content: str | Iterable[tuple[str, int]]) -> None:
@@ -46,6 +48,16 @@ def _flush(tx: Tx, locations: list[Any]) -> None:
     wake = tx.memory.get(WAKE)
     if wake is not None:
         tx.after_commit(wake)
+
+
+def backlog(tx: Tx) -> tuple[int, datetime | None]:
+    """How many contents are still to be discarded, and since when the oldest waits."""
+    count, since = tx.tuples(_BACKLOG)[0]
+    return count, since
+
+
+def is_garbage(tx: Tx, location: str) -> bool:
+    return tx.value(_IS_GARBAGE, location=location) is not None
 
 
 def reclaim(database: Database, engine: Engine, pinned: Container[str] = (), grace: float = 0.0) -> int:

@@ -6,6 +6,7 @@ own, so that processes do not wait for each other; the sum is the truth. ``recou
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 WRITER = "mallee.objects.index.writer"
 """Under which ``Tx.memory`` has the name that this process counts by; "" where it has none."""
+
+_TOGETHER = 1000
 
 COUNTERS = ("objects", "bytes", "noncurrent", "noncurrent_bytes", "uploads", "upload_bytes")
 
@@ -50,6 +53,9 @@ _SUMS = [sa.cast(func.sum(USAGE.c[name]), Integer).label(name) for name in COUNT
 _OF = (
     select(USAGE.c.bucket_id, *_SUMS).where(USAGE.c.bucket_id == bindparam("bucket_id", type_=Text())).group_by(USAGE.c.bucket_id)
 )
+_BUCKETS = bindparam("buckets", expanding=True, type_=Text())
+_TOTAL = select(*_SUMS).where(USAGE.c.bucket_id.in_(_BUCKETS))
+_OF_MANY = select(USAGE.c.bucket_id, *_SUMS).where(USAGE.c.bucket_id.in_(_BUCKETS)).group_by(USAGE.c.bucket_id)
 _ALL = select(USAGE.c.bucket_id, *_SUMS).group_by(USAGE.c.bucket_id).order_by(USAGE.c.bucket_id)
 
 
@@ -85,6 +91,24 @@ def _flush(tx: Tx, items: list[Any]) -> None:
 def usage(tx: Tx, bucket_id: str) -> Usage:
     found = tx.tuples(_OF, bucket_id=bucket_id)
     return Usage(*found[0]) if found else Usage(bucket_id)
+
+
+def of_many(tx: Tx, bucket_ids: Sequence[str]) -> list[Usage]:
+    """Of those of the buckets that ever had something; at most a thousand."""
+    return [Usage(*row) for row in tx.all(_OF_MANY, buckets=list(bucket_ids))] if bucket_ids else []
+
+
+def total(tx: Tx, bucket_ids: Collection[str]) -> Usage:
+    """Of several together, with what this transaction has added and not written yet: what a work that asks for room must see."""
+    sums = [0] * len(COUNTERS)
+    ids = sorted(bucket_ids)
+    for start in range(0, len(ids), _TOGETHER):
+        row = tx.all(_TOTAL, buckets=ids[start : start + _TOGETHER])[0]
+        sums = [known + (more or 0) for known, more in zip(sums, row, strict=True)]
+    for bucket_id, *changes in tx.gathered(_flush):
+        if bucket_id in bucket_ids:
+            sums = [known + more for known, more in zip(sums, changes, strict=True)]
+    return Usage("", *sums)
 
 
 def all_usage(tx: Tx) -> list[Usage]:

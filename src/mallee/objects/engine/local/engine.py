@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from ..base import Content, ContentMissing, IsLive, Label, Moved, Span, Writer
-from . import calls, format
+from . import calls, format, inventory
 from .calls import Handle
 from .compaction import Compaction
 from .disks import Disks, Fault, trouble
@@ -175,6 +175,18 @@ class LocalEngine:
             finally:
                 if held is not None:
                     held.close()
+
+    @property
+    def copies(self) -> int:
+        return self._disks.copies
+
+    def contents(self, after: inventory.Place) -> Iterator[inventory.Found]:
+        """All that is there behind a place, in one order: for audits."""
+        return inventory.contents(self._sweep, after)
+
+    def is_there(self, location: str) -> bool:
+        """Whether it is, and is not discarded."""
+        return inventory.is_there(self._files, self._packs, location)
 
     def faults(self) -> list[Fault]:
         """What an operator has to do something about."""
