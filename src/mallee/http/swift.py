@@ -84,10 +84,11 @@ class Swift(SwiftObjects):
         if request.method == "OPTIONS":
             await self._options(call, receive)
             return
-        await self._do("swift", self._identify, call)
+        call.path = paths.parse(request.raw_path)
         level = _LEVELS[bool(call.path.container) + bool(call.path.key)]
         known = request.method in ("GET", "HEAD", "PUT", "POST", "DELETE", "COPY")
         operation = call.answer.operation = f"{request.method.title()}{level.title()}" if known else "Swift"
+        await self._do("swift", self._identify, call)
         if call.signed is not None:
             check_url(call)
         if "bulk-delete" in call.query and request.method in ("POST", "DELETE"):

@@ -79,8 +79,7 @@ class SwiftCalls(Streams):
 
     def _identify(self, call: Visit) -> None:
         """Whose request it is and what it names. Raises AwsError."""
-        sent = call.sent
-        call.path = path = paths.parse(sent.raw_path)
+        sent, path = call.sent, call.path
         call.query = dict(sent.query)
 
         def find(tx: Tx) -> tuple[Any, datetime.datetime]:
