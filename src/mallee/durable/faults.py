@@ -124,19 +124,41 @@ CATALOGUE = {
         "Node {subject} ({hostname}) has said nothing since {seen_at}.",
         "See on that host whether its agent runs and can reach the cloud. Its guests go on; new instances go to other nodes.",
     ),
-    "objects-ceph-away": Entry("The object store's Ceph does not answer", "{cause}", "{remedy}"),
-    "objects-ceph-full": Entry("The object store's Ceph is nearly full", "{cause}", "{remedy}"),
+    "objects-ceph-away": Entry(
+        "The object store's Ceph does not answer",
+        "The Ceph cluster of the object store does not answer.",
+        "See on a host of the cluster what ceph status says; requests for objects are answered with ServiceUnavailable until then and nothing is lost.",
+    ),
+    "objects-ceph-full": Entry(
+        "The object store's Ceph is nearly full",
+        "The Ceph pool of the object store has hardly any room left.",
+        "Delete objects, or add room to the pool.",
+    ),
     "objects-copies-owed": Entry(
-        "Objects have fewer copies than they should", "{cause}", "Nothing, once all disks work: the scrub makes the missing copies."
+        "Objects have fewer copies than they should",
+        "Some contents of the object store have fewer copies than objects_copies.",
+        "Nothing, once all disks work: the scrub makes the missing copies.",
     ),
     "objects-damaged": Entry(
         "Objects are damaged and no copy of them is whole",
         "The scrub found {number} damaged contents without a whole copy, among them {names}.",
         "Restore these objects from where they came, and check the disk (smartctl, the kernel's log). Reads of them are refused, never wrong.",
     ),
-    "objects-disk-failed": Entry("A disk of the object store fails", "{cause}", "{remedy}"),
-    "objects-disk-left-out": Entry("A disk of the object store is not among objects_disks any more", "{cause}", "{remedy}"),
-    "objects-disk-refused": Entry("A disk of the object store is not the one it should be", "{cause}", "{remedy}"),
+    "objects-disk-failed": Entry(
+        "A disk of the object store fails",
+        "A disk among objects_disks fails.",
+        "Check the disk (smartctl, the kernel's log) and replace it; docs/objects-format.md says how.",
+    ),
+    "objects-disk-left-out": Entry(
+        "A disk of the object store is not among objects_disks any more",
+        "A disk that holds objects is not named in objects_disks.",
+        "Name it again, or say that it is lost; docs/objects-format.md says how.",
+    ),
+    "objects-disk-refused": Entry(
+        "A disk of the object store is not the one it should be",
+        "A folder among objects_disks is not the disk that it was.",
+        "Mount the right disk there; docs/objects-format.md says how a new one is told.",
+    ),
     "port-in-use": Entry(
         "A port is taken",
         "Port {port} of {subject} is in use by another program.",

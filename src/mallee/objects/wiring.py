@@ -32,7 +32,7 @@ def wire(settings: Settings, database: Database, vault: Vault, index_database: D
     """The store of this process, from now on found by ``store.at(database)``. Raises EngineError when its disks are not as they should
     be."""
     engine = make_engine(settings)
-    own = index_database or Database(settings.objects_database_url, database.clock)
+    own = index_database or tables.open_database(settings.objects_database_url, database.clock)
     pins = Pins()
     grace = GRACE if settings.objects_engine != "local" else 0.0
     made = Store(settings, database, Index(own, engine, pins, grace), engine, vault, pins)
