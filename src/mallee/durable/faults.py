@@ -127,7 +127,8 @@ CATALOGUE = {
     "objects-ceph-away": Entry(
         "The object store's Ceph does not answer",
         "The Ceph cluster of the object store does not answer.",
-        "See on a host of the cluster what ceph status says; requests for objects are answered with ServiceUnavailable until then and nothing is lost.",
+        "See on a host of the cluster what ceph status says; requests for objects are answered with"
+        " ServiceUnavailable until then and nothing is lost.",
     ),
     "objects-ceph-full": Entry(
         "The object store's Ceph is nearly full",
