@@ -1,4 +1,5 @@
-"""`mallee audit`: compares what the rows say with each other and with what is on the host: domains, disks, ports, rules, leases, processes.
+"""`mallee audit`: compares what the rows say with each other and with what is on the host: domains, disks, ports, rules, leases, processes;
+and the index of objects with the contents that there are (``audit_objects``).
 
 Things in motion differ for a moment by design (a launch is under way, a document is being applied); a difference counts when it is still
 there after several looks.
@@ -12,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from mallee.cli import home, node_client, rows
+from mallee.cli import audit_objects, home, node_client, rows
 from mallee.cli.progress import Progress
 from mallee.compute import projection, rules
 from mallee.compute.records import INSTANCES, ROOT_VOLUMES
@@ -39,7 +40,11 @@ def run(chosen: Settings) -> int:
             time.sleep(PAUSE)
     for difference in differences:
         console.print(f"[red]differs[/] {difference}")
-    where = "rows" if chosen.simulated else "rows, domains, disks, ports, rules, leases and processes"
+    found = audit_objects.differences(chosen)
+    for difference in found:
+        console.print(f"[red]differs[/] {difference}")
+    differences += found
+    where = "rows and objects" if chosen.simulated else "rows, objects, domains, disks, ports, rules, leases and processes"
     console.print(f"audit of {where}: {len(differences)} differences")
     return 1 if differences else 0
 

@@ -1,4 +1,4 @@
-"""`mallee bucket`: what the administrator sets up for buckets."""
+"""`mallee bucket`: what buckets hold, and what the administrator sets up for them."""
 
 from __future__ import annotations
 
@@ -7,12 +7,14 @@ from typing import Annotated
 
 import typer
 
-from mallee.cli import calls, home
+from mallee.cli import bucket_usage, calls, home
 from mallee.cli.calls import AsJson, ask
 
-application = calls.group("Buckets: what the administrator sets up for them.")
+application = calls.group("Buckets: what they hold, and what the administrator sets up for them.")
 target = calls.group("Other S3 endpoints that buckets may replicate to.")
 application.add_typer(target, name="target")
+for command in (bucket_usage.usage, bucket_usage.quota, bucket_usage.records):
+    application.command()(command)
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="what rules call it: arn:aws:s3:NAME::BUCKET")]
 

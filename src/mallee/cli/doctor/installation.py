@@ -1,4 +1,4 @@
-"""The hops of an installation: processes, API, certificate, database, secrets, room, nodes, hypervisor, reconcilers, faults."""
+"""The hops of an installation: processes, API, certificate, database, secrets, room, nodes, objects, hypervisor, reconcilers, faults."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import urllib.request
 
 from mallee.cli import home, node_client, rows
 from mallee.cli.client import health
+from mallee.cli.doctor import objects
 from mallee.cli.doctor.examination import Report
 from mallee.cli.status import wanted
 from mallee.durable import Reconciliation, faults, unfinished
@@ -38,6 +39,7 @@ def examine(chosen: Settings, report: Report) -> None:
     )
     with rows.reading(chosen) as tx:
         _database(chosen, tx, report)
+    objects.examine(chosen, report)
     if not chosen.simulated:
         _node(chosen, report)
 
