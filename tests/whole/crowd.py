@@ -1,6 +1,6 @@
 """A crowd of clients in one process, as little of each as can be: ``python crowd.py``, told what to be by a line of JSON on standard input.
 
-Groups of connections: each sends ``head`` and ``first`` bytes of a body, then ``more`` bytes a second; it reads what comes, or nothing at all. "ready" is
+Groups of connections: each sends ``head`` and ``first`` bytes of a body, then ``more`` bytes a second; it reads what comes, or nothing. "ready" is
 said once all have sent their first; a further line ends them all, by a reset, and what they have seen is told.
 """
 

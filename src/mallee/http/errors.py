@@ -29,6 +29,12 @@ def unavailable(service: str, protocol: str) -> AwsError:
     return AwsError(code, "The request has failed due to a temporary failure of the server.", status=503)
 
 
+def no_room() -> AwsError:
+    """Of S3, which never has that. 507, as others who speak S3 answer: a client that takes it for 503 would send the same object again and
+    again, and its user would not be told why."""
+    return AwsError("InsufficientStorage", "There is not enough room left for this. Reading and deleting go on.", status=507)
+
+
 def dry_run() -> AwsError:
     return AwsError("DryRunOperation", "Request would have succeeded, but DryRun flag is set.", status=412)
 

@@ -31,7 +31,7 @@ from mallee.identity.signature import sigv4
 from mallee.identity.signature.chunks import FORMS, Decoder
 from mallee.identity.signature.refusals import Refused
 from mallee.objects import receiving
-from mallee.objects.engine.base import EngineError
+from mallee.objects.engine.base import ContentDamaged, EngineError, NoRoom
 from mallee.registry import Handler
 from mallee.store import StoreUnavailable
 from mallee.wire import AwsError, Headers, Request, Route
@@ -303,9 +303,10 @@ class Streams:
             return problem
         if isinstance(problem, Refused):
             return self._dispatcher.refused(problem)
-        if isinstance(problem, StoreUnavailable | EngineError):
+        if isinstance(problem, StoreUnavailable | EngineError | ContentDamaged):
             log.error("objects unavailable: %s", problem, extra={"request_id": call.request_id})
-            return errors.unavailable("s3", "")
+            full = isinstance(problem, NoRoom) or (isinstance(problem, StoreUnavailable) and problem.fault == "disk-full")
+            return errors.no_room() if full else errors.unavailable("s3", "")
         self._dispatcher.faults += 1
         answer = call.answer
         log.error("%s:%s failed", answer.service, answer.operation, exc_info=problem, extra={"request_id": call.request_id})

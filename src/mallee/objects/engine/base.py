@@ -36,6 +36,10 @@ class EngineError(Exception):
         self.remedy = remedy
 
 
+class NoRoom(EngineError):
+    """The disks are full. What is there can be read, and discarded."""
+
+
 class ContentMissing(Exception):
     """There is no such content (any more)."""
 

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from ..base import EngineError
+from ..base import EngineError, NoRoom
 from . import calls
 from .calls import Handle
 
@@ -467,8 +467,8 @@ class Disks:
             disk.make_folder(folder)
 
 
-def no_room(disk: Disk, size: int) -> EngineError:
-    return EngineError(
+def no_room(disk: Disk, size: int) -> NoRoom:
+    return NoRoom(
         f"The disk {disk.path} of the object store has no room for {size} bytes more.",
         "Delete objects, enlarge the file system, or name further disks in objects_disks.",
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 from dataclasses import dataclass
 
-from mallee.objects.engine.base import EngineError
+from mallee.objects.engine.base import EngineError, NoRoom
 from mallee.objects.engine.rados.librados import LibraryMissing, RadosError
 
 BLOCKLISTED = errno.ESHUTDOWN
@@ -37,7 +37,7 @@ def engine_error(reason: RadosError | LibraryMissing, pool: str, user: str) -> E
         )
     if number in (errno.ENOSPC, errno.EDQUOT):
         which = "the pool's quota is used up" if number == errno.EDQUOT else "the cluster is full"
-        return EngineError(f"Ceph takes no more data in {pool}: {which}.", FULL)
+        return NoRoom(f"Ceph takes no more data in {pool}: {which}.", FULL)
     if number in (errno.EACCES, errno.EPERM):
         return EngineError(
             f"Ceph refuses {user} on the pool {pool} ({reason}).",
