@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tests.cloud.harness import Account, TestCloud, refused
-from tests.cloud.s3 import allow, bucket, with_headers
+from tests.cloud.s3 import allow, bucket, version, with_headers
 
 SOURCE, TARGET, OTHER = "the-source", "the-target", "another-target"
 TRUST = {
@@ -489,3 +489,29 @@ def test_a_process_that_dies_between_bytes_and_commit_loses_nothing(sqlite_cloud
     cloud.run()
     assert status(s3, "key") == "COMPLETED"
     assert s3.get_object(Bucket=TARGET, Key="key")["Body"].read() == b"x" * 300_000
+
+
+def test_what_was_there_before_the_bucket_kept_versions(cloud: TestCloud) -> None:
+    s3 = bucket(cloud, SOURCE)
+    s3.put_object(Bucket=SOURCE, Key="key", Body=b"old")
+    version(s3, SOURCE)
+    bucket(cloud, TARGET, versioning="Enabled")
+    configure(s3, role(cloud), rule(ExistingObjectReplication={"Status": "Enabled"}))
+    cloud.run()
+    cloud.run()
+    (replica,) = s3.list_object_versions(Bucket=TARGET)["Versions"]
+    assert len(replica["VersionId"]) == 32 and status(s3, "key") == "COMPLETED"
+    s3.put_object_tagging(Bucket=SOURCE, Key="key", Tagging={"TagSet": [{"Key": "a", "Value": "b"}]})
+    cloud.run()
+    assert s3.get_object_tagging(Bucket=TARGET, Key="key")["TagSet"] == [{"Key": "a", "Value": "b"}]
+    assert len(s3.list_object_versions(Bucket=TARGET)["Versions"]) == 1
+
+
+def test_a_replica_without_a_lock_has_the_destinations_default(cloud: TestCloud) -> None:
+    s3 = pair(cloud, lock=True)
+    kept = {"ObjectLockEnabled": "Enabled", "Rule": {"DefaultRetention": {"Mode": "GOVERNANCE", "Days": 3}}}
+    s3.put_object_lock_configuration(Bucket=TARGET, ObjectLockConfiguration=kept)
+    s3.put_object(Bucket=SOURCE, Key="key", Body=b"")
+    cloud.run()
+    assert s3.head_object(Bucket=TARGET, Key="key")["ObjectLockMode"] == "GOVERNANCE"
+    assert "ObjectLockMode" not in s3.head_object(Bucket=SOURCE, Key="key")

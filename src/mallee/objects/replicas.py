@@ -8,7 +8,10 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/setting-repl-config-perm-o
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import base64
+import datetime
+import hashlib
+from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
 from mallee.identity import grants
@@ -20,9 +23,10 @@ from mallee.identity.rules.policy import Kind
 from mallee.identity.rules.principals import service
 from mallee.identity.sessions import role_session_arn
 from mallee.objects import capacity, encryption, lookup, reading, receiving, records, writing
+from mallee.objects.attributes import default_retention
 from mallee.objects.engine.base import Label
 from mallee.objects.index import placing, versions
-from mallee.objects.index.rows import New, Piece, Version
+from mallee.objects.index.rows import NULL, New, Piece, Version
 from mallee.objects.receiving import Intake
 from mallee.objects.records import ENFORCED, Bucket
 from mallee.objects.rules import replication as rules
@@ -85,9 +89,11 @@ class Actor:
 
 @dataclass(slots=True)
 class Replica:
-    """What is to be written in one destination. ``contents``: small pieces that go with the commit, whose places in ``content`` are None."""
+    """What is to be written in one destination. ``made``: the original's; ``contents``: small pieces that go with the commit, whose places
+    in ``content`` are None."""
 
     new: New
+    made: int
     marker: bool = False
     content: list[Piece | None] = field(default_factory=list)
     contents: list[tuple[Label, bytes]] = field(default_factory=list)
@@ -98,7 +104,7 @@ class Replica:
     def put(self, tx: Tx, locations: list[str]) -> None:
         """In a transaction of the index. ``locations``: of ``contents``. Raises BucketClosed."""
         if self.marker:
-            placing.delete(tx, self.new)
+            placing.delete(tx, self.new, self.made)
             return
         if self.only_attributes:
             there = versions.version(tx, self.new.bucket_id, self.new.key, self.new.version_id or "")
@@ -109,7 +115,7 @@ class Replica:
             return
         small = iter(zip(locations, self.sizes, strict=True))
         content = tuple(next(small) if piece is None else piece for piece in self.content)
-        placing.put(tx, _with(self.new, content))
+        placing.put(tx, replace(self.new, content=content), self.made)
 
     def give_up(self) -> None:
         for intake, received in self.intakes:
@@ -117,13 +123,6 @@ class Replica:
 
 
 _CARRIED: Final = frozenset(("tags", "acl", "lock", "replication", "replica"))
-
-
-def _with(new: New, content: tuple[Piece, ...]) -> New:
-    return New(
-        new.bucket_id, new.key, new.size, new.etag, new.owner, content, new.storage_class, new.checksum, new.attributes, new.version_id,
-        new.modified,
-    )  # fmt: skip
 
 
 def target_of(tx: Tx, source: Bucket, destination: dict[str, Any]) -> Bucket:
@@ -139,24 +138,25 @@ def target_of(tx: Tx, source: Bucket, destination: dict[str, Any]) -> Bucket:
 
 
 def made(
-    objects: Store, actor: Actor, source: Bucket, found: Version, what: str, target: Bucket, destination: dict[str, Any]
-) -> Replica:
+    objects: Store, actor: Actor, source: Bucket, found: Version, what: str, target: Bucket, destination: dict[str, Any],
+    now: datetime.datetime,
+) -> Replica:  # fmt: skip
     """Reads and writes the bytes; nothing refers to them yet. Raises Refused, EngineError, ContentMissing."""
     key = found.key
     if found.deleted:
         actor.check("s3:ReplicateDelete", target, key)
-        return Replica(_new(found, target, destination, {}), marker=True)
+        return Replica(_new(found, target, destination, {}), found.made, marker=True)
     actor.check("s3:GetObjectVersionForReplication", source, key)
     actor.check("s3:ReplicateObject", target, key)
     if _overrides_owner(destination):
         actor.check("s3:ObjectOwnerOverrideToBucketOwner", target, key)
     with_tags = actor.may("s3:GetObjectVersionTagging", source, key) and actor.may("s3:ReplicateTags", target, key)
-    attributes = _attributes(found, target, destination, with_tags)
+    attributes = _attributes(found, target, destination, with_tags, now)
     if what == rules.CHANGE:
         with objects.index.reading() as tx:
-            there = versions.version(tx, target.id, key, found.version_id)
+            there = versions.version(tx, target.id, key, id_of(found))
         if there is not None and (there.size, there.etag) == (found.size, found.etag):
-            return Replica(_new(found, target, destination, attributes), only_attributes=True)
+            return Replica(_new(found, target, destination, attributes), found.made, only_attributes=True)
     try:
         opener = encryption.internal_opener(objects.vault, found.attributes.get("sse"))
         _check_room(objects, target, found.size)
@@ -165,7 +165,7 @@ def made(
     plan = _plan(objects, found, target, destination)
     if plan is not None:
         attributes["sse"] = plan.sse
-    replica = Replica(_new(found, target, destination, attributes))
+    replica = Replica(_new(found, target, destination, attributes), found.made)
     try:
         _copy(objects, found, target, opener, plan, replica)
     except BaseException:
@@ -234,17 +234,27 @@ def _new(found: Version, target: Bucket, destination: dict[str, Any], attributes
         kind,
         found.checksum,
         attributes,
-        found.version_id,
+        id_of(found),
         found.modified,
     )
+
+
+def id_of(found: Version) -> str:
+    """The replica's version id: the original's. One from before the bucket kept versions has none, and its replica always the same."""
+    if found.version_id != NULL:
+        return found.version_id
+    digest = hashlib.sha256(b"%s/%d/%s" % (found.bucket_id.encode(), found.made, found.key)).digest()
+    return base64.urlsafe_b64encode(digest[:24]).decode("ascii").replace("-", ".")
 
 
 def _overrides_owner(destination: dict[str, Any]) -> bool:
     return (destination.get("AccessControlTranslation") or {}).get("Owner") == "Destination"
 
 
-def _attributes(found: Version, target: Bucket, destination: dict[str, Any], with_tags: bool) -> dict[str, Any]:
-    """Raises Refused for a lock that the destination could not keep."""
+def _attributes(
+    found: Version, target: Bucket, destination: dict[str, Any], with_tags: bool, now: datetime.datetime
+) -> dict[str, Any]:
+    """A replica that brings no lock has the destination's default. Raises Refused for a lock that the destination could not keep."""
     kept = {name: value for name, value in found.attributes.items() if name not in ("sse", "restore", "replica", "remotes")}
     if kept.get("lock") and not target.object_lock:
         raise Refused(f"the bucket {target.name} has no object lock")
@@ -252,6 +262,8 @@ def _attributes(found: Version, target: Bucket, destination: dict[str, Any], wit
         kept.pop("tags", None)
     if _overrides_owner(destination) or target.ownership == ENFORCED:
         kept.pop("acl", None)
+    if not kept.get("lock") and target.object_lock and (held := default_retention(target, now)):
+        kept["lock"] = held
     return {**kept, "replication": rules.REPLICA}
 
 

@@ -76,7 +76,7 @@ def changed(tx: Tx, bucket: Bucket, found: Version, made: dict[str, Any]) -> dic
 def existing(tx: Tx, bucket: Bucket, found: Version) -> bool:
     """One that was there before the rule; whether there is one for it."""
     document = bucket.configuration(kinds.REPLICATION)
-    if document is None or found.deleted or found.version_id == "null" or found.attributes.get("replication"):
+    if document is None or found.deleted or found.attributes.get("replication"):
         return False
     detail = _detail(document, rules.EXISTING, _thing(found.key, found.size, found.attributes), form=_form(found.attributes))
     if not found.is_latest:  # other endpoints take the last that comes for the latest

@@ -137,8 +137,9 @@ def from_older(bucket_id: str, key: bytes, row: Any) -> Version:
     return found
 
 
-def put(tx: Tx, versioning: str, new: New) -> Version:
-    """Makes ``new`` the latest version of its key. Contents that nothing refers to any more become garbage. Raises BucketClosed."""
+def put(tx: Tx, versioning: str, new: New, *, made: int | None = None) -> Version:
+    """Makes ``new`` the latest version of its key. Contents that nothing refers to any more become garbage. ``made``: a replica's, later than
+    what is there (``placing``). Raises BucketClosed."""
     bucket_id, key = new.bucket_id, new.key
     standing = _stand(tx, bucket_id, key)
     if standing.closed:
@@ -150,7 +151,7 @@ def put(tx: Tx, versioning: str, new: New) -> Version:
         if again is not None:
             return _replace(tx, again, new)
     replaced = _displace(tx, bucket_id, key, standing, version_id)
-    made = _moment(tx, replaced.newest)
+    made = _moment(tx, replaced.newest) if made is None else made
     modified = new.modified or tx.now
     values = {
         "version_id": version_id,
@@ -267,9 +268,10 @@ def delete(
     *,
     version_id: str | None = None,
     modified: datetime | None = None,
+    made: int | None = None,
 ) -> Version | None:
     """A delete that names no version: the delete marker that it made, or None where versioning was never enabled and the null version
-    is gone. ``version_id``, ``modified``: a replica's. Raises BucketClosed where it would make a marker."""
+    is gone. ``version_id``, ``modified``, ``made``: a replica's. Raises BucketClosed where it would make a marker."""
     standing = _stand(tx, bucket_id, key)
     latest = standing.latest
     if versioning == NEVER:
@@ -290,7 +292,8 @@ def delete(
         tx.execute_each(_REMOVE, [{"of_bucket": bucket_id, "of_key": key}])
         usage.add(tx, bucket_id, -1, -latest[2])
     usage.add(tx, bucket_id, 0, 0, displaced.noncurrent + 1, displaced.noncurrent_bytes)
-    made, moment = _moment(tx, displaced.newest), modified or tx.now
+    made = _moment(tx, displaced.newest) if made is None else made
+    moment = modified or tx.now
     row = {
         "bucket_id": bucket_id,
         "key": key,

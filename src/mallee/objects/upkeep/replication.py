@@ -240,7 +240,7 @@ class _Batch:
         if target is None:
             work.told |= remote_replicas.sent(objects, actor, source, found, what, destination)
             return None
-        return replicas.made(objects, actor, source, found, what, target, destination)
+        return replicas.made(objects, actor, source, found, what, target, destination, self._clock.now())
 
     # ------------------------------------------------------------------------------------------------------ the commit
 
