@@ -77,6 +77,9 @@ def test_listings_in_json_and_xml(filled: Swift) -> None:
     assert tree.tag == "container" and tree.get("name") == "things"
     assert [each.findtext("name") for each in tree] == ["a", "b/", "d é", 'e&<">']
     assert filled("GET", "things", accept="image/png").status == 406
+    filled.put("things/\x01\x1f\n")
+    ET.fromstring(filled.get("things", "format=xml"))
+    assert json.loads(filled.get("things", "format=json&limit=1"))[0]["name"] == "\x01\x1f\n"
 
 
 def test_pages_of_many(sqlite_cloud: TestCloud) -> None:

@@ -60,7 +60,7 @@ class Doors:
         door: Streams = self._api
         if self._websites.is_named(request):
             door = self._websites
-        elif self._swift.is_named(request):
+        elif await self._swift.is_named(request):
             door = self._swift
         elif request.method == "OPTIONS":
             door = self._preflights

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from mallee.http import swift_auth
 from mallee.http.dispatch import Answer
-from mallee.http.streams import Begun, Incoming, _document, drain
+from mallee.http.streams import Begun, Incoming, _document, _told, drain
 from mallee.http.swift_calls import Visit, denied, place
 from mallee.http.swift_objects import SwiftObjects, check_url, refuse_unknown
 from mallee.identity.records import users
@@ -60,8 +60,8 @@ def _is_info(request: Request) -> bool:
 
 
 class Swift(SwiftObjects):
-    def is_named(self, request: Request) -> bool:
-        """Whether a request is Swift's, its host taken into account; may look for a bucket ``info``."""
+    async def is_named(self, request: Request) -> bool:
+        """Whether a request is Swift's, its host taken into account, and whether there is a bucket ``info``."""
         if not is_path(request):
             return False
         try:
@@ -71,7 +71,8 @@ class Swift(SwiftObjects):
             return False
         if not _is_info(request) or request.header(b"x-auth-token") is not None:
             return True
-        return self._dispatcher.look(Answer(0, [], b""), lambda tx: lookup.named(tx, "info")) is None
+        found, problem, _ = await self._workers.run(_told, self._dispatcher.look, Answer(0, [], b""), lambda tx: lookup.named(tx, "info"))
+        return found is None and problem is None
 
     async def _perform(self, call: Begun, receive: Incoming) -> None:
         assert isinstance(call, Visit)
