@@ -96,6 +96,7 @@ KINDS: dict[str, str] = {
     "service-quotas.RequestId": "quota-request",
     "mallee.RequestId": "quota-request",
     "mallee.PolicyId": "service-control-policy",
+    "mallee.BucketName": "bucket",
     "ProviderArn": "oidc-provider-arn",
     "ResourceARN": "quota-arn",
     "s3.Bucket": "bucket",
