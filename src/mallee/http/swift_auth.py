@@ -161,7 +161,8 @@ class Gate:
         until = None
         if methods == ["password"]:
             user = _member(_member(identity, "password"), "user")
-            domain = user.get("domain") if isinstance(user.get("domain"), dict) else {}
+            given_domain = user.get("domain")
+            domain: dict[str, Any] = given_domain if isinstance(given_domain, dict) else {}
             account = project or next((each for each in (domain.get("name"), domain.get("id")) if each and each not in _DEFAULTS), None)
             principal = self._named(answer, account, user.get("name") or user.get("id"), user.get("password"))
         elif methods == ["application_credential"]:

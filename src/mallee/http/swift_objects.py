@@ -309,10 +309,10 @@ class SwiftObjects(SwiftLarge):
                     named = path if isinstance(path, str) else f"/{path.container}/{path.key}".rstrip("/")
                     status, reason = self.status(call, error)
                     errors.append([quote(named, safe="/"), f"{status} {reason}"])
-        status = "400 Bad Request" if errors else "200 OK" if deleted or missing else "400 Bad Request"
+        verdict = "400 Bad Request" if errors else "200 OK" if deleted or missing else "400 Bad Request"
         note = "" if deleted or missing or errors else "Invalid bulk delete."
         told = {
-            "Number Deleted": deleted, "Number Not Found": missing, "Response Status": status, "Response Body": note, "Errors": errors,
+            "Number Deleted": deleted, "Number Not Found": missing, "Response Status": verdict, "Response Body": note, "Errors": errors,
         }  # fmt: skip
         kind = listings.form({}, call.header(b"accept") or listings.TEXT)
         if kind == listings.JSON:
