@@ -415,14 +415,19 @@ class Process:
         slow = [each for each in cloud.reconcilers if each.name.startswith("objects-")]  # they may read for seconds at a time
         others = [each for each in cloud.reconcilers if each not in slow]
         reconcilers = Reconcilers(self.database, others, clock)
-        of_objects = Reconcilers(self.database, slow, clock, built_in=False)
+        apart = [each for each in slow if each.name in ("objects-replication", "objects-replication-remote")]
+        of_objects = [
+            Reconcilers(self.database, some, clock, built_in=False)
+            for some in ([each for each in slow if each not in apart], *([each] for each in apart))
+        ]
         with contextlib.suppress(StoreUnavailable):  # it is not needed, and who needs the database will say so
             self.database.grow_log()
             self.cloud.objects.index.database.grow_log()
         await fabric.start()
         runner.start()
         reconcilers.start()
-        of_objects.start()
+        for each in of_objects:
+            each.start()
         cloud.usage.start()
         for listener in [self.metrics, *self.listeners]:
             await listener.start()
@@ -436,7 +441,7 @@ class Process:
         if renewal is not None:
             renewal.cancel()
         await loop.run_in_executor(None, reconcilers.stop)
-        await loop.run_in_executor(None, of_objects.stop)
+        await asyncio.gather(*(loop.run_in_executor(None, each.stop) for each in of_objects))
         await loop.run_in_executor(None, deliver_logs, self.database, clock)  # what is noted is in memory
         await loop.run_in_executor(None, runner.stop)
         await loop.run_in_executor(None, cloud.usage.stop)

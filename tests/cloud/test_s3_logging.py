@@ -170,7 +170,7 @@ def test_a_disk_that_is_away_keeps_them_waiting(sqlite_cloud: TestCloud, monkeyp
 
 def test_the_memory_has_bounds(sqlite_cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud = sqlite_cloud
-    monkeypatch.setattr(access_log, "MOST", 3)
+    monkeypatch.setattr(access_log, "MOST", 2500)
     s3 = turn_on(cloud)
     for _ in range(5):
         s3.put_object(Bucket=SOURCE, Key="key", Body=b"")

@@ -515,3 +515,21 @@ def test_a_replica_without_a_lock_has_the_destinations_default(cloud: TestCloud)
     cloud.run()
     assert s3.head_object(Bucket=TARGET, Key="key")["ObjectLockMode"] == "GOVERNANCE"
     assert "ObjectLockMode" not in s3.head_object(Bucket=SOURCE, Key="key")
+
+
+def test_one_destination_that_fails_is_told_whichever_is_the_last(cloud: TestCloud, elsewhere: str) -> None:
+    other = cloud.account()
+    bucket(cloud, TARGET, versioning="Enabled", account=other)
+    s3 = bucket(cloud, SOURCE, versioning="Enabled")
+    bucket(cloud, OTHER, versioning="Enabled")
+    target(cloud, elsewhere, other)
+    arn = role(cloud)
+    here, there = rule(TARGET, priority=1), rule(priority=2, to={"Bucket": f"arn:aws:s3:other-site::{TARGET}"})
+    configure(s3, arn, here, there)  # the one belongs to an account that lets nobody in
+    s3.put_object(Bucket=SOURCE, Key="key", Body=b"1")
+    cloud.run()
+    assert status(s3, "key") == "FAILED"
+    configure(s3, arn, rule(OTHER, priority=1), rule(priority=2, to={"Bucket": "arn:aws:s3:other-site::no-such-bucket"}))
+    s3.put_object(Bucket=SOURCE, Key="other", Body=b"1")
+    cloud.run()
+    assert status(s3, "other") == "FAILED" and keys(s3, OTHER) == ["other"]

@@ -15,8 +15,8 @@ from mallee.objects import kinds, lookup
 from mallee.objects.rules.access_log import Entry
 from mallee.store import Database
 
-MOST: Final = 50_000
-"""Requests to buckets that have a log; a line has some 600 bytes."""
+MOST: Final = 32 * 1024 * 1024
+"""Bytes that requests to buckets with a log may take; one takes about one KiB."""
 MOST_UNKNOWN: Final = 2_000
 
 
@@ -25,6 +25,7 @@ class AccessLog:
 
     def __init__(self) -> None:
         self.lost = 0
+        self._bytes = 0
         self._waiting: deque[tuple[str, Entry, bool]] = deque()
         self._unknown: deque[tuple[str, Entry, bool]] = deque(maxlen=MOST_UNKNOWN)
         self._lock = threading.Lock()
@@ -32,7 +33,8 @@ class AccessLog:
     def add(self, bucket: str, entry: Entry, *, known: bool, copied: bool = False) -> None:
         if not known:
             self._unknown.append((bucket, entry, copied))
-        elif len(self._waiting) < MOST:
+        elif self._bytes < MOST:
+            self._bytes += _size(entry)
             self._waiting.append((bucket, entry, copied))
         else:
             self.lost += 1
@@ -45,12 +47,17 @@ class AccessLog:
                 for _ in range(len(queue)):
                     bucket, entry, copied = queue.popleft()
                     found.setdefault(bucket, []).append((entry, copied))
+            self._bytes = 0
         return found
 
     def give_back(self, bucket: str, entries: list[tuple[Entry, bool]]) -> None:
         """They could not be delivered now."""
         for entry, copied in entries:
             self.add(bucket, entry, known=True, copied=copied)
+
+
+def _size(entry: Entry) -> int:
+    return 800 + len(entry.key) + len(entry.target) + len(entry.referer) + len(entry.agent) + len(entry.host)
 
 
 class Watch:

@@ -21,15 +21,18 @@ from xml.sax.saxutils import escape
 from mallee.identity.signature import sigv4
 
 SECONDS: Final = 60.0
+CONNECT: Final = 10.0
+"""That a connection may take; ``SECONDS`` for each piece that is sent or received."""
 _MOST: Final = 1024 * 1024  # bytes of an answer
 
 
 class RemoteError(Exception):
-    """What the other endpoint answers, or that it doesn't. ``lasting``: trying again will not help."""
+    """What the other endpoint answers, or that it doesn't (``away``). ``lasting``: trying again will not help."""
 
-    def __init__(self, told: str, *, lasting: bool = False) -> None:
+    def __init__(self, told: str, *, lasting: bool = False, away: bool = False) -> None:
         super().__init__(told)
         self.lasting = lasting
+        self.away = away
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,9 @@ def call(
     else:
         connection = http.client.HTTPConnection(host, port, timeout=SECONDS)
     try:
+        connection.timeout = CONNECT
+        connection.connect()
+        connection.sock.settimeout(SECONDS)
         connection.putrequest(method, f"{path}?{text}" if text else path, skip_host=True, skip_accept_encoding=True)
         for name, value in signed.items():
             connection.putheader(name, value.encode("utf-8"))
@@ -98,7 +104,7 @@ def call(
         answer = connection.getresponse()
         told = Answered(answer.status, {name.lower(): value for name, value in answer.getheaders()}, answer.read(_MOST))
     except (OSError, http.client.HTTPException) as problem:
-        raise RemoteError(f"{target.netloc} does not answer: {problem or type(problem).__name__}") from problem
+        raise RemoteError(f"{target.netloc} does not answer: {problem or type(problem).__name__}", away=True) from problem
     finally:
         connection.close()
     if told.status >= 300:

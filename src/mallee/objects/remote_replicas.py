@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import time
 from collections.abc import Iterator
 from typing import Any, Final
 from urllib.parse import quote, urlencode
@@ -28,6 +29,9 @@ _HEADERS: Final = {
     "ContentLanguage": "content-language", "ContentType": "content-type", "Expires": "expires",
     "WebsiteRedirectLocation": "x-amz-website-redirect-location",
 }  # fmt: skip
+_AWAY: Final = "mallee.objects.remotes.away"
+PAUSE: Final = 30.0
+"""Seconds that nothing is sent to an endpoint that did not answer."""
 _KEPT: Final = "remotes"
 """Attribute of an original: the version ids that other endpoints gave its replicas, by the ARN of the bucket."""
 
@@ -35,6 +39,9 @@ _KEPT: Final = "remotes"
 def sent(objects: Store, actor: Actor, source: Bucket, found: Version, what: str, destination: dict[str, Any]) -> dict[str, str]:
     """The version's replica is there when this returns; what is to be kept of it. Raises Refused, RemoteError, EngineError, ContentMissing."""
     endpoint, bucket = _endpoint(objects, source, destination["Bucket"])
+    away: dict[str, float] = objects.database.engine.memory.setdefault(_AWAY, {})
+    if away.get(endpoint.url, 0.0) > time.monotonic():
+        raise RemoteError(f"{endpoint.url} was away a moment ago")
     try:
         if found.deleted:
             remote_calls.call(endpoint, "DELETE", bucket, found.key, None, {REPLICA_HEADER: found.version_id})
@@ -49,6 +56,8 @@ def sent(objects: Store, actor: Actor, source: Bucket, found: Version, what: str
     except RemoteError as problem:
         if problem.lasting:
             raise Refused(str(problem)) from None
+        if problem.away:
+            away[endpoint.url] = time.monotonic() + PAUSE
         raise
 
 

@@ -255,7 +255,7 @@ def _attributes(
     found: Version, target: Bucket, destination: dict[str, Any], with_tags: bool, now: datetime.datetime
 ) -> dict[str, Any]:
     """A replica that brings no lock has the destination's default. Raises Refused for a lock that the destination could not keep."""
-    kept = {name: value for name, value in found.attributes.items() if name not in ("sse", "restore", "replica", "remotes")}
+    kept = {name: value for name, value in found.attributes.items() if name not in ("sse", "restore", "replica", "remotes", "replication_failed")}
     if kept.get("lock") and not target.object_lock:
         raise Refused(f"the bucket {target.name} has no object lock")
     if not with_tags:

@@ -19,8 +19,9 @@ from mallee.objects.rules import replication as rules
 from mallee.objects.rules.lifecycle import Thing
 from mallee.store import Tx
 
-KIND: Final = "replication"
-"""Of the tasks, and the topic that wakes who does them."""
+HERE, REMOTE = "replication", "replication-remote"
+"""Kinds of tasks, and the topics that wake who does them: an endpoint that is away holds nothing that stays in the cloud."""
+KINDS: Final = (HERE, REMOTE)
 REPLICA_HEADER: Final = "x-amz-mallee-replica"
 """By which one Mallee tells another that what it writes is a replica, of the version of that id: it goes no further."""
 CHANGES: Final = ("tags", "acl", "lock")
@@ -45,8 +46,12 @@ def planned(bucket: Bucket, key: bytes, size: int, made: dict[str, Any]) -> Deta
 
 def note(tx: Tx, stored: Version, detail: Detail | None) -> None:
     """``detail``: what was planned for it."""
-    if detail is not None:
-        tasks.add(tx, KIND, stored.bucket_id, stored.key, stored.version_id, detail)
+    if detail is None:
+        return
+    for kind in KINDS:
+        to = [each for each in detail["to"] if (remotes.named_in(each["Bucket"]) is not None) == (kind == REMOTE)]
+        if to:
+            tasks.add(tx, kind, stored.bucket_id, stored.key, stored.version_id, {**detail, "to": to})
 
 
 def marked(tx: Tx, bucket: Bucket, marker: Version | None) -> None:

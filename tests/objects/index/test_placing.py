@@ -86,7 +86,7 @@ def test_tasks_of_a_key_are_done_in_their_order(index: Index, clock: ManualClock
     assert due() == [first]
     with index.reading() as tx:
         (again,) = tasks.due(tx, "kind", 10)
-        assert again.tries == 1 and again.detail == {"more": 1} and not tasks.is_last(tx, again)
+        assert again.tries == 1 and again.detail == {"more": 1} and not tasks.is_last(tx, again, ("kind",))
         assert tasks.waiting(tx, "kind") == 2
     index.run(lambda tx: tasks.done(tx, again))
     (last,) = due()

@@ -145,6 +145,7 @@ TASKS = plain_table(
     Column("tries", Integer, nullable=False),
     Column("detail", Json, nullable=False),
     Index("ix_s3_tasks_of", "kind", "bucket_id", "key"),
+    Index("ix_s3_tasks_due", "kind", "due"),
     within=metadata,
     sqlite_autoincrement=True,
 )

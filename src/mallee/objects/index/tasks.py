@@ -6,6 +6,7 @@ Whoever does a task removes it in the transaction that makes its result true, or
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -47,18 +48,18 @@ _DUE = (
         )
         .exists()
     )
-    .order_by(TASKS.c.id)
+    .order_by(TASKS.c.due, TASKS.c.id)
     .limit(bindparam("limit", type_=Integer()))
 )
 _BEHIND = (
     select(func.count())
     .select_from(TASKS)
     .where(
-        TASKS.c.kind == bindparam("kind", type_=Text()),
+        TASKS.c.kind.in_(bindparam("kinds", expanding=True)),
         TASKS.c.bucket_id == bindparam("bucket_id", type_=Text()),
         TASKS.c.key == bindparam("key", type_=Bytes()),
         TASKS.c.version_id == bindparam("version_id", type_=Text()),
-        TASKS.c.id > bindparam("this", type_=Integer()),
+        TASKS.c.id != bindparam("this", type_=Integer()),
     )
 )
 _COUNT = select(func.count()).select_from(TASKS).where(TASKS.c.kind == bindparam("kind", type_=Text()))
@@ -91,7 +92,7 @@ def add(tx: Tx, kind: str, bucket_id: str, key: bytes, version_id: str, detail: 
 
 
 def due(tx: Tx, kind: str, limit: int) -> list[Task]:
-    """Those whose time has come, and before which nothing of their key is left; the oldest first."""
+    """Those whose time has come, and before which nothing of their key is left; the longest due first."""
     return read_all(Task, tx.all(_DUE, kind=kind, now=tx.now, limit=limit))
 
 
@@ -100,11 +101,10 @@ def is_there(tx: Tx, task: Task) -> bool:
     return tx.first(_BY_ID, this=task.id) is not None
 
 
-def is_last(tx: Tx, task: Task) -> bool:
-    """Whether nothing more of its kind is to be done about its version."""
-    found = tx.value(
-        _BEHIND, kind=task.kind, bucket_id=task.bucket_id, key=task.key, version_id=task.version_id, this=task.id
-    )
+def is_last(tx: Tx, task: Task, kinds: Sequence[str]) -> bool:
+    """Whether nothing more of these kinds is to be done about its version."""
+    at = {"bucket_id": task.bucket_id, "key": task.key, "version_id": task.version_id}
+    found = tx.value(_BEHIND, **at, kinds=list(kinds), this=task.id)
     return not found
 
 

@@ -4,7 +4,7 @@ from mallee.objects.upkeep.expiring import remove_expired
 from mallee.objects.upkeep.inventory import make_inventories
 from mallee.objects.upkeep.lifecycle import expire_objects
 from mallee.objects.upkeep.logs import deliver_logs
-from mallee.objects.upkeep.replication import replicate, replicate_existing
+from mallee.objects.upkeep.replication import replicate, replicate_existing, replicate_to_remotes
 from mallee.objects.upkeep.storage import (
     check_disks,
     checkpoint_index,
@@ -29,6 +29,7 @@ __all__ = [
     "remove_expired",
     "replicate",
     "replicate_existing",
+    "replicate_to_remotes",
     "scrub_contents",
     "sweep_contents",
 ]

@@ -13,8 +13,9 @@ import logging
 import math
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from mallee.durable import reconciler
 from mallee.objects import kinds, records, remote_replicas, remotes, replicas, replicating, store
@@ -40,12 +41,14 @@ PATIENCE = datetime.timedelta(days=1)
 _MOST_BYTES = 8 * 1024 * 1024
 LARGE = 64 * 1024 * 1024
 """Bytes of an object that is copied aside, so that nothing else waits for it."""
+AT_ONCE = 4
+"""Calls to other endpoints."""
 ASIDE = 2
 """That are copied so at a time."""
 HELD = datetime.timedelta(seconds=60)
 
 
-@reconciler("objects-replication", every=5, on=(replicating.KIND,))
+@reconciler("objects-replication", every=5, on=(replicating.HERE,))
 def replicate(database: Database, clock: Clock) -> None:
     """Does what is due; when its time is over it asks for another turn."""
     objects = store.at(database)
@@ -53,17 +56,34 @@ def replicate(database: Database, clock: Clock) -> None:
     until = time.monotonic() + walking.SECONDS
     while True:
         with objects.index.reading() as tx:
-            due = tasks.due(tx, replicating.KIND, TOGETHER)
+            due = tasks.due(tx, replicating.HERE, TOGETHER)
         if not due:
             return
         if time.monotonic() >= until:
-            database.nudge(replicating.KIND)
+            database.nudge(replicating.HERE)
             return
         aside.take([task for task in due if task.detail["size"] > LARGE])
         _Batch(objects, clock).do([task for task in due if task.detail["size"] <= LARGE], until)
 
 
-@reconciler("objects-replication-existing", every=60, on=(replicating.KIND,))
+@reconciler("objects-replication-remote", every=5, on=(replicating.REMOTE,))
+def replicate_to_remotes(database: Database, clock: Clock) -> None:
+    """The same for other endpoints, several calls at a time."""
+    objects = store.at(database)
+    until = time.monotonic() + walking.SECONDS
+    with ThreadPoolExecutor(AT_ONCE, "objects-remote") as pool:
+        while True:
+            with objects.index.reading() as tx:
+                due = tasks.due(tx, replicating.REMOTE, 4 * AT_ONCE)
+            if not due:
+                return
+            if time.monotonic() >= until:
+                database.nudge(replicating.REMOTE)
+                return
+            _Batch(objects, clock).do(due, math.inf, pool)
+
+
+@reconciler("objects-replication-existing", every=60, on=(replicating.HERE,))
 def replicate_existing(database: Database, clock: Clock) -> None:
     """Goes through buckets with rules for what was there before them."""
     objects = store.at(database)
@@ -112,7 +132,7 @@ class Aside:
         finally:
             with self._lock:
                 del self._at[task.id]
-            self._objects.database.nudge(replicating.KIND)
+            self._objects.database.nudge(replicating.HERE)
 
     def join(self) -> None:
         with self._lock:
@@ -182,14 +202,12 @@ class _Batch:
         self._bytes = 0
         self._problems: list[tuple[Task, BaseException]] = []
 
-    def do(self, due: list[Task], until: float) -> None:
+    def do(self, due: list[Task], until: float, pool: ThreadPoolExecutor | None = None) -> None:
         begun = 0
-        for task in due:
-            if begun and time.monotonic() >= until:
-                break
-            self._begin(self._prepared(task))
+        for prepared in map(self._prepared, due) if pool is None else pool.map(self._prepared, due):
+            self._begin(prepared)
             begun += 1
-            if self._bytes > _MOST_BYTES:
+            if self._bytes > _MOST_BYTES or time.monotonic() >= until:
                 break
         for _ in range(begun):
             self._left.acquire()
@@ -287,6 +305,10 @@ class _Batch:
         tasks.done(tx, task)
 
 
+_FAILED: Final = "replication_failed"
+"""Attribute of an original one of whose destinations has failed while others are still to come."""
+
+
 def _say(tx: Tx, work: _Work, failed: bool) -> None:
     """Of the original; how it went, unless more is to be done about it."""
     task = work.task
@@ -295,9 +317,12 @@ def _say(tx: Tx, work: _Work, failed: bool) -> None:
         return
     kept = dict(found.attributes)
     remote_replicas.keep(kept, work.told)
-    if not tasks.is_last(tx, task):
+    if not tasks.is_last(tx, task, replicating.KINDS):
+        if failed:
+            kept[_FAILED] = True
         versions.change(tx, found, attributes=kept)
         return
+    failed = bool(kept.pop(_FAILED, False)) or failed
     replica = kept.pop("replica", False)
     kept["replication"] = rules.FAILED if failed else rules.REPLICA if replica else rules.COMPLETED
     if failed and replica:

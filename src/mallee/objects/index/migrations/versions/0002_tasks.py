@@ -29,5 +29,6 @@ def upgrade() -> None:
         sqlite_autoincrement=True,
         sqlite_strict=True,
     )
+    op.create_index("ix_s3_tasks_due", "s3_tasks", ["kind", "due"], unique=False)
     op.create_index("ix_s3_tasks_of", "s3_tasks", ["kind", "bucket_id", "key"], unique=False)
     # ### end Alembic commands ###
