@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
@@ -144,14 +145,21 @@ def test_parts_count(cloud: TestCloud) -> None:
     assert usage_of(cloud)["Bytes"] == 10
 
 
-def test_a_body_that_is_too_large_is_refused_before_it_comes(sqlite_cloud: TestCloud) -> None:
+def test_a_body_that_is_too_large_is_refused_before_it_comes(sqlite_cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> None:
     s3 = scene.bucket(sqlite_cloud)
-    sqlite_cloud.client("mallee").put_bucket_quota(BucketName=scene.NAME, Bytes=LARGE - 1)
-    before = sqlite_cloud.client("mallee").describe_object_store()["ObjectStore"]
-    with refused("QuotaExceeded", 403):
-        s3.put_object(Bucket=scene.NAME, Key="a", Body=bytes(LARGE))
-    after = sqlite_cloud.client("mallee").describe_object_store()["ObjectStore"]
-    assert (after["Garbage"], after["PackBytes"]) == (before["Garbage"], before["PackBytes"])
+    s3.put_object(Bucket=scene.NAME, Key="source", Body=bytes(LARGE))
+    sqlite_cloud.client("mallee").put_bucket_quota(BucketName=scene.NAME, Bytes=2 * LARGE - 1)
+    upload = s3.create_multipart_upload(Bucket=scene.NAME, Key="a")["UploadId"]
+    monkeypatch.setattr(store.at(sqlite_cloud.database).engine, "writer", lambda *_: pytest.fail("bytes are written"))
+    named = {"Bucket": scene.NAME, "Key": "a"}
+    for write in (
+        lambda: s3.put_object(**named, Body=bytes(LARGE)),
+        lambda: s3.copy_object(**named, CopySource=f"{scene.NAME}/source"),
+        lambda: s3.upload_part(**named, UploadId=upload, PartNumber=1, Body=bytes(LARGE)),
+        lambda: s3.upload_part_copy(**named, UploadId=upload, PartNumber=1, CopySource=f"{scene.NAME}/source"),
+    ):
+        with refused("QuotaExceeded", 403):
+            write()
 
 
 def test_what_one_batch_adds_counts_in_it(cloud: TestCloud) -> None:
@@ -169,6 +177,24 @@ def test_what_one_batch_adds_counts_in_it(cloud: TestCloud) -> None:
         return before, usage.total(tx, [found.id]).bytes
 
     assert objects.index.run(work) == (3, 0)
+
+
+def test_the_last_place_is_given_once(cloud: TestCloud) -> None:
+    scene.bucket(cloud)
+    cloud.client("mallee").put_bucket_quota(BucketName=scene.NAME, Objects=3, Bytes=100)
+
+    def put(number: int) -> bool:
+        s3 = cloud.client("s3")
+        try:
+            s3.put_object(Bucket=scene.NAME, Key=f"k{number}", Body=b"1")
+        except s3.exceptions.ClientError as error:
+            assert error.response["Error"]["Code"] == "QuotaExceeded", error
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(put, range(24))) == 3
+    assert usage_of(cloud)["Objects"] == 3
 
 
 def test_an_accounts_quota_is_of_all_its_buckets(cloud: TestCloud) -> None:
@@ -201,8 +227,9 @@ def test_whoever_writes_it_counts_for_the_buckets_owner(cloud: TestCloud) -> Non
     cloud.client("mallee").put_account_quota(AccountId=guest.id, **quota)
     guest.client("s3").put_object(Bucket=scene.NAME, Key="a", Body=b"1")
     cloud.client("mallee").put_account_quota(AccountId=owner.id, **quota)
-    with refused("QuotaExceeded", 403):
+    with refused("QuotaExceeded", 403) as told:
         guest.client("s3").put_object(Bucket=scene.NAME, Key="b", Body=b"1")
+    assert told() == "The quota of the bucket or of its owner is exceeded."  # what there is, is the owner's to know
 
 
 @pytest.mark.parametrize(

@@ -87,7 +87,7 @@ def _contents(objects: Store, place: list[Any], every: int, limit: int, age: flo
     piece = Piece()
     old: list[tuple[str, Label]] = []
     before = time.time() - age
-    for at, location, label, made in islice(engine.contents(place), limit):
+    for at, location, label, made in islice(engine.contents(place, lambda location: _chosen(location, every)), limit):
         piece.next = [_CONTENTS, *at]
         if _chosen(location, every):
             piece.checked += 1

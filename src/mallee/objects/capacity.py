@@ -92,10 +92,11 @@ class Scope:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What limits the writes to one bucket."""
+    """What limits the writes to one bucket. ``telling``: the client may know what there is, for it is the owner's."""
 
     name: str
     scopes: tuple[Scope, ...]
+    telling: bool = False
 
     def require(self, tx: Tx, size: int, objects: int = 0) -> None:
         """Returns if so much more may come; ``tx`` is the index's. Raises QuotaExceeded."""
@@ -104,9 +105,9 @@ class Room:
         for scope in self.scopes:
             held, there = quotas.held(usage.total(tx, scope.buckets))
             if size > 0 and held + size > scope.bytes:
-                raise _exceeded(self.name, f"{scope.whose} may hold {int(scope.bytes)} bytes and holds {held}")
+                raise self._exceeded(f"{scope.whose} may hold {int(scope.bytes)} bytes and holds {held}")
             if objects > 0 and there + objects > scope.objects:
-                raise _exceeded(self.name, f"{scope.whose} may hold {int(scope.objects)} objects and holds {there}")
+                raise self._exceeded(f"{scope.whose} may hold {int(scope.objects)} objects and holds {there}")
 
     def require_version(self, tx: Tx, bucket: Bucket, key: bytes, size: int, given_up: int = 0) -> None:
         """For a new version of that size, in the place of what it replaces and of ``given_up`` bytes besides."""
@@ -120,9 +121,9 @@ class Room:
         replaced = uploads.part(tx, upload.upload_id, number)
         self.require(tx, size - (replaced.size if replaced is not None else 0))
 
-
-def _exceeded(bucket: str, why: str) -> AwsError:
-    return AwsError("QuotaExceeded", f"The quota is exceeded: {why}.", status=403, BucketName=bucket)
+    def _exceeded(self, why: str) -> AwsError:
+        told = f"The quota is exceeded: {why}." if self.telling else "The quota of the bucket or of its owner is exceeded."
+        return AwsError("QuotaExceeded", told, status=403, BucketName=self.name)
 
 
 def admit(call: Call, bucket: Bucket, key: bytes, size: int | None) -> None:
@@ -147,15 +148,15 @@ def admit_part(call: Call, bucket: Bucket, upload: Upload, size: int | None) -> 
 def of(call: Call, bucket: Bucket) -> Room | None:
     """What limits the call's writes to the bucket; None, almost always, if nothing does."""
     user = None if call.principal.kind != "user" else _of_user(call)
-    return _room(call.tx, bucket, user, call.principal.arn)
+    return _room(call.tx, bucket, user, call.principal.arn, call.account_id == bucket.account_id)
 
 
 def of_bucket(tx: Tx, bucket: Bucket) -> Room | None:
     """The same for what Mallee writes by itself: replicas."""
-    return _room(tx, bucket, None, "")
+    return _room(tx, bucket, None, "", True)
 
 
-def _room(tx: Tx, bucket: Bucket, user: Bounds | None, arn: str) -> Room | None:
+def _room(tx: Tx, bucket: Bucket, user: Bounds | None, arn: str, telling: bool) -> Room | None:
     own = bucket.configuration(kinds.QUOTA)
     account = _of_account(tx, bucket.account_id)
     if own is None and account is None and user is None:
@@ -175,7 +176,7 @@ def _room(tx: Tx, bucket: Bucket, user: Bounds | None, arn: str) -> Room | None:
                 scopes.append(Scope(whose, ids, *bounds.total))
     if min(*sizes, *numbers) < UNLIMITED:
         scopes.insert(0, Scope("the bucket", (bucket.id,), min(sizes), min(numbers)))
-    return Room(bucket.name, tuple(scopes)) if scopes else None
+    return Room(bucket.name, tuple(scopes), telling) if scopes else None
 
 
 def _remembered(tx: Tx, name: str) -> tuple[float, Bounds | None] | None:

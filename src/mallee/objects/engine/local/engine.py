@@ -180,9 +180,9 @@ class LocalEngine:
     def copies(self) -> int:
         return self._disks.copies
 
-    def contents(self, after: inventory.Place) -> Iterator[inventory.Found]:
-        """All that is there behind a place, in one order: for audits."""
-        return inventory.contents(self._sweep, after)
+    def contents(self, after: inventory.Place, wanted: inventory.Wanted) -> Iterator[inventory.Found]:
+        """All that is there behind a place, in one order, with labels of those that are wanted: for audits."""
+        return inventory.contents(self._sweep, after, wanted)
 
     def is_there(self, location: str) -> bool:
         """Whether it is, and is not discarded."""
