@@ -9,13 +9,14 @@ import http.client
 import json
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -39,18 +40,24 @@ LOST = (OSError, http.client.HTTPException)
 
 
 @contextmanager
-def objects_cloud(name: str, **environment: object) -> Iterator[clouds.Cloud]:
-    """A simulated cloud of real processes. ``environment``: settings by their names; ``{base}`` in them is the folder around the home."""
+def objects_cloud(name: str, disks: Mapping[str, int] | None = None, **environment: object) -> Iterator[clouds.Cloud]:
+    """A simulated cloud of real processes. ``environment``: settings by their names; ``{base}`` in them is the folder around the home, in
+    which ``disks`` are file systems of so many MiB."""
     base = Path(tempfile.mkdtemp(prefix=f"mallee-{name}-"))
     base.chmod(0o755)  # the cloud is another user than root
-    with pytest.MonkeyPatch.context() as patch:
+    with ExitStack() as stack, pytest.MonkeyPatch.context() as patch:
+        for disk, size in (disks or {}).items():
+            (base / disk).mkdir()
+            subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}m,mode=1777", "tmpfs", str(base / disk)], check=True)
+            stack.callback(subprocess.run, ["umount", str(base / disk)], check=True)
         for setting, value in environment.items():
             patch.setenv(f"MALLEE_{setting.upper()}", str(value).replace("{base}", str(base)))
         try:
             with clouds.cloud(base / "home", *SIMULATED) as up:
                 yield up
         finally:
-            subprocess.run(["rm", "-rf", "--one-file-system", str(base)], check=False)
+            stack.close()
+            shutil.rmtree(base, ignore_errors=True)
 
 
 @dataclass(slots=True)

@@ -20,6 +20,7 @@ from pathlib import Path
 from mallee.cli import processes
 
 FIRST_PAUSE, LONGEST_PAUSE, STEADY = 0.2, 10.0, 30.0
+PATIENCE = 20.0  # seconds that a child may take to end
 
 
 @dataclass(slots=True)
@@ -105,7 +106,7 @@ class Supervisor:
     def _end(self) -> None:
         # Last started, first ended: the node reports to a cloud that is still there.
         for child in reversed(self.children):
-            processes.stop(self._pid_file(child), seconds=20)
+            processes.stop(self._pid_file(child), seconds=PATIENCE)
             _say(f"{child.name} stopped")
 
 

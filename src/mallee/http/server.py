@@ -22,6 +22,7 @@ from mallee.http.protocol import Connection, Limits, State
 
 BACKLOG = 1024
 HANDSHAKE = 10.0  # seconds for TLS to be agreed on
+GRACE = 12.0  # seconds that requests under way have when it ends; the supervisor waits for 20 in all, then kills
 ORIGIN = 5.0  # seconds for a node to say where a connection comes from
 
 logging.getLogger("uvicorn.error").setLevel(logging.ERROR)  # it warns of every client that does not speak HTTP
@@ -76,7 +77,7 @@ class Listener:
             connection, sock=self._socket, ssl=self._context, backlog=BACKLOG, ssl_handshake_timeout=handshake
         )
 
-    async def stop(self, seconds: float = 30.0) -> None:
+    async def stop(self, seconds: float = GRACE) -> None:
         """Returns when every request that had begun was answered, or after ``seconds``."""
         if self._server is None:
             self._socket.close()
@@ -118,7 +119,7 @@ class NodesListener(Listener):
         self._config.load()
         self._accepting = asyncio.create_task(self._accept())
 
-    async def stop(self, seconds: float = 30.0) -> None:
+    async def stop(self, seconds: float = GRACE) -> None:
         for task in (self._accepting, *self._greeting):
             if task is not None:
                 task.cancel()
