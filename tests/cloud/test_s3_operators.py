@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 import json
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any
 
 import pytest
 
-from mallee.objects import auditing, records, store
+from mallee.identity.records import control
+from mallee.objects import auditing, capacity, records, store
 from mallee.objects.index import garbage, usage, versions
 from mallee.objects.upkeep import record_usage
 from tests.cloud import s3 as scene
@@ -152,12 +154,13 @@ def test_a_body_that_is_too_large_is_refused_before_it_comes(sqlite_cloud: TestC
     upload = s3.create_multipart_upload(Bucket=scene.NAME, Key="a")["UploadId"]
     monkeypatch.setattr(store.at(sqlite_cloud.database).engine, "writer", lambda *_: pytest.fail("bytes are written"))
     named = {"Bucket": scene.NAME, "Key": "a"}
-    for write in (
+    writes: list[Callable[[], Any]] = [
         lambda: s3.put_object(**named, Body=bytes(LARGE)),
         lambda: s3.copy_object(**named, CopySource=f"{scene.NAME}/source"),
         lambda: s3.upload_part(**named, UploadId=upload, PartNumber=1, Body=bytes(LARGE)),
         lambda: s3.upload_part_copy(**named, UploadId=upload, PartNumber=1, CopySource=f"{scene.NAME}/source"),
-    ):
+    ]
+    for write in writes:
         with refused("QuotaExceeded", 403):
             write()
 
@@ -177,6 +180,15 @@ def test_what_one_batch_adds_counts_in_it(cloud: TestCloud) -> None:
         return before, usage.total(tx, [found.id]).bytes
 
     assert objects.index.run(work) == (3, 0)
+
+
+def test_without_a_quota_nothing_is_asked(sqlite_cloud: TestCloud, monkeypatch: pytest.MonkeyPatch) -> None:
+    s3 = scene.bucket(sqlite_cloud)
+    monkeypatch.setattr(capacity, "SECONDS", 3600.0)
+    s3.put_object(Bucket=scene.NAME, Key="a", Body=b"1")  # after which it is known that there is none
+    monkeypatch.setattr(control, "quota_values_of", lambda *_: pytest.fail("quotas are read"))
+    monkeypatch.setattr(usage, "total", lambda *_: pytest.fail("usage is read"))
+    s3.put_object(Bucket=scene.NAME, Key="a", Body=b"1")
 
 
 def test_the_last_place_is_given_once(cloud: TestCloud) -> None:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import datetime
 import json
 import urllib.request
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from mallee.cli.bucket_usage import human, size
+from mallee.cli.doctor import objects
+from mallee.cli.doctor.examination import Report
 from mallee.cli.home import Sorry
+from mallee.settings import Settings
 from tests.clouds import Cloud
 from tests.compat.conftest import Aws, Refused
 
@@ -30,6 +35,42 @@ def test_what_is_no_size(text: str) -> None:
 
 def test_sizes_for_people() -> None:
     assert [human(each) for each in (0, 1023, 1024, 3 << 29, 5 << 50)] == ["0 B", "1023 B", "1.0 KiB", "1.5 GiB", "5.0 PiB"]
+
+
+NOW = datetime.datetime.now(datetime.UTC)
+WELL: dict[str, Any] = {"Faults": [], "Garbage": 0, "Disks": [{"Path": "/srv/1", "TotalBytes": 9, "FreeBytes": 8}]}
+FAULT = {"Code": "objects-disk-failed", "Cause": "The disk failed.", "Remedy": "Look at it."}
+
+
+@pytest.mark.parametrize(
+    ("found", "wrong"),
+    [
+        ({}, []),
+        ({"Disks": [WELL["Disks"][0] | {"Fault": FAULT}], "Faults": [FAULT]}, ["The disk failed."]),
+        ({"Faults": [FAULT | {"Code": "objects-copies-owed", "Cause": "Copies are owed."}]}, ["Copies are owed."]),
+        ({"Garbage": 3, "GarbageSince": NOW - datetime.timedelta(minutes=1)}, []),
+        ({"Garbage": 3, "GarbageSince": NOW - datetime.timedelta(hours=2)}, ["Contents that nobody needs any more wait"]),
+        ({"LastScrub": {"EndedAt": NOW - datetime.timedelta(days=1), "Number": 1, "VerifiedBytes": 5}}, []),
+        ({"LastScrub": {"EndedAt": NOW - datetime.timedelta(days=31), "Number": 1, "VerifiedBytes": 5}}, ["was not verified as a whole for 31 days"]),
+        ({"Scrub": {"BeganAt": NOW - datetime.timedelta(days=40), "Number": 1, "VerifiedBytes": 5}}, ["was not verified as a whole for 40 days"]),
+    ],
+)
+def test_what_the_doctor_says_of_a_store(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, found: dict[str, Any], wrong: list[str]) -> None:
+    class Answers:
+        def describe_object_store(self) -> dict[str, Any]:
+            counts = {"Objects": 1, "Bytes": 2, "Engine": "local", "IndexDatabase": "sqlite"}
+            return {"ObjectStore": {**WELL, **counts, **found}}
+
+        def probe_object_store(self) -> dict[str, Any]:
+            return {"Bytes": 1, "Seconds": 0.1}
+
+    monkeypatch.setattr(objects, "health", lambda chosen: {})
+    monkeypatch.setattr("mallee.cli.calls.administrator", lambda chosen: Answers())
+    report = Report()
+    objects.examine(Settings(home=tmp_path), report)
+    bad = [finding.wrong for finding in report.findings if finding.ok is False]
+    assert len(bad) == len(wrong) and all(words in told for words, told in zip(wrong, bad, strict=True))
+    assert all(finding.remedy for finding in report.findings if finding.ok is False)
 
 
 def put(aws: Aws, key: str, size: int) -> Any:
