@@ -17,7 +17,7 @@ from mallee.objects.reading import Outflow
 from mallee.objects.receiving import Intake
 from mallee.objects.records import Bucket
 from mallee.objects.store import Store
-from mallee.store import Actor, Tx
+from mallee.store import Actor, StoreUnavailable, Tx
 
 IMAGES = "mallee-images"
 
@@ -76,6 +76,8 @@ def put(objects: Store, name: str, key: str, size: int, source: BinaryIO) -> Ver
 
     try:
         return objects.index.run(work, [(intake.label, received.data)] if received.data else ())
+    except StoreUnavailable:  # whose commit may have happened: left to the sweep
+        raise
     except BaseException:
         intake.give_up(received)
         raise

@@ -1,7 +1,7 @@
 """New versions: what a received body, a copy or a completed upload becomes, in one commit of the index.
 
 The commit's answer is the call's (``Later``): nothing is told before it is durable. Bytes that were received and became nothing are given up at
-once; those of a crash are swept.
+once; those of a crash, and of a commit of which nobody knows whether it happened, are swept.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from mallee.objects.lookup import no_such_bucket
 from mallee.objects.receiving import Intake, Received
 from mallee.objects.records import Bucket
 from mallee.objects.rules import conditions, replication
-from mallee.store import Tx
+from mallee.store import StoreUnavailable, Tx
 from mallee.wire.errors import AwsError
 
 Work = Callable[[Tx, tuple[Piece, ...]], Any]
@@ -104,8 +104,8 @@ def committed(call: Call, intake: Intake, received: Received, bucket: Bucket, wo
 
     def start(done: Callable[[Any, BaseException | None], None]) -> None:
         def ended(result: Any, error: BaseException | None) -> None:
-            if error is not None and received.pieces:
-                intake.give_up(received)
+            if error is not None and received.pieces and not isinstance(error, StoreUnavailable):
+                intake.give_up(received)  # else the commit may have happened: left to the sweep
             done(result, named(error, bucket))
 
         objects.index.submit(with_pieces, contents, ended)
