@@ -294,7 +294,7 @@ def elsewhere(cloud: TestCloud) -> Any:
         yield url
 
 
-def served(cloud: TestCloud) -> Any:
+def served(cloud: TestCloud, context: Any = None) -> Any:
     import contextlib
     import http.server
     import threading
@@ -323,10 +323,12 @@ def served(cloud: TestCloud) -> Any:
     @contextlib.contextmanager
     def serving() -> Any:
         server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if context is not None:
+            server.socket = context.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_port}"
+            yield f"{'http' if context is None else 'https'}://127.0.0.1:{server.server_port}"
         finally:
             server.shutdown()
             thread.join()
@@ -335,11 +337,11 @@ def served(cloud: TestCloud) -> Any:
     return serving()
 
 
-def target(cloud: TestCloud, url: str, to: Account, name: str = "other-site", owner: Account | None = None) -> None:
+def target(cloud: TestCloud, url: str, to: Account, name: str = "other-site", owner: Account | None = None, **more: Any) -> None:
     pair = to.credentials
     cloud.client("mallee").put_replication_target(
         Name=name, Endpoint=url, Region=cloud.settings.region, AccessKeyId=pair.access_key_id, SecretAccessKey=pair.secret_access_key,
-        **({"AccountId": owner.id} if owner else {}),
+        **({"AccountId": owner.id} if owner else {}), **more,
     )  # fmt: skip
 
 
@@ -533,3 +535,25 @@ def test_one_destination_that_fails_is_told_whichever_is_the_last(cloud: TestClo
     s3.put_object(Bucket=SOURCE, Key="other", Body=b"1")
     cloud.run()
     assert status(s3, "other") == "FAILED" and keys(s3, OTHER) == ["other"]
+
+
+def test_an_endpoint_with_tls_must_be_who_it_says(sqlite_cloud: TestCloud) -> None:
+    from mallee.http import tls
+
+    cloud = sqlite_cloud
+    tls.ensure(cloud.settings)
+    authority = (cloud.settings.cloud / "tls" / "ca.pem").read_text()
+    theirs = bucket(cloud, TARGET, versioning="Enabled", account=(other := cloud.account()))
+    s3 = bucket(cloud, SOURCE, versioning="Enabled")
+    with served(cloud, tls.context(cloud.settings)) as url:
+        with refused("InvalidParameterException"):
+            target(cloud, url, other, CertificateAuthority="none")
+        target(cloud, url, other)
+        configure(s3, role(cloud), rule(to={"Bucket": f"arn:aws:s3:other-site::{TARGET}"}))
+        s3.put_object(Bucket=SOURCE, Key="key", Body=b"1")
+        cloud.run()
+        assert status(s3, "key") == "PENDING" and keys(theirs) == []
+        target(cloud, url.replace("127.0.0.1", "localhost"), other, CertificateAuthority=authority)
+        cloud.clock.advance(10)
+        cloud.run()
+    assert status(s3, "key") == "COMPLETED" and keys(theirs) == ["key"]

@@ -35,6 +35,7 @@ def add(
     access_key: Annotated[str, typer.Option(help="the id of the key that writes there; its secret is read from standard input")],
     region: Annotated[str, typer.Option(help="the region that signatures name")] = "us-east-1",
     account: Annotated[str | None, typer.Option(help="whose buckets may replicate there, by id or alias; else the administrator's")] = None,
+    authority: Annotated[str | None, typer.Option(help="a file with the certificate that the endpoint's own is verified by")] = None,
     as_json: AsJson = False,
 ) -> None:
     """Register an endpoint, or change one."""
@@ -43,7 +44,7 @@ def add(
     secret = typer.prompt("Secret access key", hide_input=True) if sys.stdin.isatty() else sys.stdin.readline().strip()
     made = ask(
         mallee.put_replication_target, Name=name, Endpoint=endpoint, Region=region, AccessKeyId=access_key, SecretAccessKey=secret,
-        AccountId=owner,
+        AccountId=owner, CertificateAuthority=None if authority is None else calls.read_text(authority),
     )["ReplicationTarget"]  # fmt: skip
     calls.show([made], COLUMNS, as_json)
 

@@ -43,6 +43,7 @@ class Endpoint:
     region: str
     access_key_id: str
     secret: str = field(repr=False)
+    authority: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +81,7 @@ def call(
     payload = hashlib.sha256(body).hexdigest() if isinstance(body, bytes) else sigv4.UNSIGNED
     sent = {"host": target.netloc, "content-length": str(size or 0), **(headers or {})}
     signed = _signed(endpoint, method, path, pairs, sent, payload)
-    context = ssl.create_default_context() if target.scheme == "https" else None
+    context = ssl.create_default_context(cadata=endpoint.authority) if target.scheme == "https" else None
     host, port = target.hostname or "", target.port
     connection: http.client.HTTPConnection
     if context is not None:

@@ -73,7 +73,7 @@ def _endpoint(objects: Store, source: Bucket, arn: str) -> tuple[Endpoint, str]:
         found = remotes.remote(tx, named[0])
     if found is None or found.account_id != source.account_id:
         raise Refused(f"there is no replication target {named[0]} for the account {source.account_id}")
-    return Endpoint(found.endpoint, found.region, found.access_key_id, found.secret_access_key(objects.vault)), named[1]
+    return Endpoint(found.endpoint, found.region, found.access_key_id, found.secret_access_key(objects.vault), found.authority), named[1]
 
 
 def _tag(endpoint: Endpoint, bucket: str, found: Version, destination: dict[str, Any], tags: dict[str, str]) -> None:

@@ -23,6 +23,7 @@ REMOTES = resource_table(
     Column("access_key_id", Text, nullable=False),
     Column("secret", Bytes, nullable=False, info={"secret": True}),
     Column("created_at", Timestamp, nullable=False),
+    Column("authority", Text),
 )
 
 _ARN: Final = re.compile(r"arn:[a-z-]+:s3:(?P<name>[a-z0-9][a-z0-9-]{0,62})::(?P<bucket>[a-z0-9][a-z0-9.-]{1,61}[a-z0-9])", re.ASCII)
@@ -31,7 +32,8 @@ _ALL = select(REMOTES).order_by(REMOTES.c.name)
 
 @dataclass(frozen=True, slots=True)
 class Remote:
-    """``account_id``: whose buckets may replicate there; ``secret``: sealed."""
+    """``account_id``: whose buckets may replicate there; ``secret``: sealed; ``authority``: the certificate,
+    in PEM, by which the endpoint's own is verified, if the system does not trust it."""
 
     name: str
     account_id: str
@@ -40,6 +42,7 @@ class Remote:
     access_key_id: str
     secret: bytes
     created_at: datetime.datetime
+    authority: str | None = None
 
     def secret_access_key(self, vault: Vault) -> str:
         return vault.open(_sealed_for(self.name), self.secret)
@@ -64,10 +67,12 @@ def remotes(tx: Tx) -> list[Remote]:
     return read_all(Remote, tx.everyone().all(_ALL))
 
 
-def put(tx: Tx, vault: Vault, name: str, account_id: str, endpoint: str, region: str, access_key_id: str, secret: str) -> None:
+def put(
+    tx: Tx, vault: Vault, name: str, account_id: str, endpoint: str, region: str, access_key_id: str, secret: str, authority: str | None
+) -> None:
     tx.everyone().put(
         REMOTES, name=name, account_id=account_id, endpoint=endpoint, region=region, access_key_id=access_key_id,
-        secret=vault.seal(_sealed_for(name), secret), created_at=tx.now,
+        secret=vault.seal(_sealed_for(name), secret), created_at=tx.now, authority=authority,
     )  # fmt: skip
 
 

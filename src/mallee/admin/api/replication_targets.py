@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -24,7 +25,11 @@ def put_replication_target(call: Call) -> dict[str, Any]:
         raise access.no_account(account_id)
     endpoint = _endpoint(given["Endpoint"])
     region = given.get("Region") or DEFAULT_REGION
-    remotes.put(call.tx, call.vault, given["Name"], account_id, endpoint, region, given["AccessKeyId"], given["SecretAccessKey"])
+    authority = given.get("CertificateAuthority") or None
+    _check_authority(authority)
+    remotes.put(
+        call.tx, call.vault, given["Name"], account_id, endpoint, region, given["AccessKeyId"], given["SecretAccessKey"], authority
+    )
     made = remotes.remote(call.tx, given["Name"])
     assert made is not None
     return {"ReplicationTarget": _described(made)}
@@ -42,6 +47,13 @@ def delete_replication_target(call: Call) -> None:
         raise AwsError("ReplicationTargetNotFoundException", f"There is no replication target {call.input['Name']}.")
 
 
+def _check_authority(text: str | None) -> None:
+    try:
+        ssl.create_default_context(cadata=text)
+    except (ssl.SSLError, ValueError):
+        raise AwsError("InvalidParameterException", "The certificate authority is not a certificate in PEM.") from None
+
+
 def _endpoint(url: str) -> str:
     try:
         parts = urlsplit(url)
@@ -57,7 +69,7 @@ def _endpoint(url: str) -> str:
 def _described(found: Remote) -> dict[str, Any]:
     return {
         "Name": found.name, "Endpoint": found.endpoint, "Region": found.region, "AccessKeyId": found.access_key_id,
-        "AccountId": found.account_id, "ChangedAt": found.created_at,
+        "AccountId": found.account_id, "ChangedAt": found.created_at, "CertificateAuthority": found.authority,
     }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ def upgrade() -> None:
         sa.Column("access_key_id", sa.Text(), nullable=False),
         sa.Column("secret", types.Bytes(), nullable=False),
         sa.Column("created_at", types.Timestamp(), nullable=False),
+        sa.Column("authority", sa.Text(), nullable=True),
         sa.Column("account_id", sa.Text(), nullable=False),
         sa.PrimaryKeyConstraint("name", name=op.f("pk_object_remotes")),
         info={"owned": True, "journal": True},
