@@ -104,3 +104,16 @@ def test_a_work_that_fails_leaves_no_task(index: Index, objects: Database) -> No
         pass
     with index.reading() as tx:
         assert tasks.waiting(tx, "kind") == 0
+
+
+def test_one_of_two_claims_a_task(index: Index, clock: ManualClock) -> None:
+    index.run(lambda tx: tasks.add(tx, "kind", BUCKET, KEY, "v"))
+    with index.reading() as tx:
+        (one,) = tasks.due(tx, "kind", 10)
+    until = clock.now() + datetime.timedelta(seconds=60)
+    assert [index.run(lambda tx: tasks.claim(tx, one, until)) for _ in range(2)] == [True, False]
+    with index.reading() as tx:
+        assert tasks.due(tx, "kind", 10) == []
+    index.run(lambda tx: tasks.release(tx, one, until))
+    with index.reading() as tx:
+        assert tasks.due(tx, "kind", 10) == [one]

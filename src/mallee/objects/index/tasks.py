@@ -32,7 +32,11 @@ _PUT_OFF = (
         detail=bindparam("new_detail", type_=Json()),
     )
 )  # fmt: skip
-_HOLD = sa.update(TASKS).where(_ID).values(due=bindparam("new_due", type_=Timestamp()))
+_HOLD = (
+    sa.update(TASKS)
+    .where(_ID, TASKS.c.due == bindparam("known", type_=Timestamp()))
+    .values(due=bindparam("new_due", type_=Timestamp()))
+)
 _BY_ID = select(TASKS).where(_ID)
 _earlier = TASKS.alias()
 _DUE = (
@@ -118,9 +122,14 @@ def put_off(tx: Tx, task: Task, until: datetime, detail: dict[str, Any]) -> None
     tx.execute(_PUT_OFF, this=task.id, new_due=until, new_tries=task.tries + 1, new_detail=detail)
 
 
-def hold(tx: Tx, task: Task, until: datetime) -> None:
-    """Somebody is at it: nobody else needs to look before then."""
-    tx.execute(_HOLD, this=task.id, new_due=until)
+def claim(tx: Tx, task: Task, until: datetime) -> bool:
+    """Somebody begins with it: nobody else looks at it before then. False if somebody else has been first."""
+    return tx.execute(_HOLD, this=task.id, new_due=until, known=task.due) > 0
+
+
+def release(tx: Tx, task: Task, until: datetime) -> None:
+    """It was claimed so, and not begun."""
+    tx.execute(_HOLD, this=task.id, new_due=task.due, known=until)
 
 
 def waiting(tx: Tx, kind: str) -> int:

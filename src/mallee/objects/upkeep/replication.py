@@ -63,7 +63,7 @@ def replicate(database: Database, clock: Clock) -> None:
             database.nudge(replicating.HERE)
             return
         aside.take([task for task in due if task.detail["size"] > LARGE])
-        _Batch(objects, clock).do([task for task in due if task.detail["size"] <= LARGE], until)
+        _do(objects, clock, [task for task in due if task.detail["size"] <= LARGE], until)
 
 
 @reconciler("objects-replication-remote", every=5, on=(replicating.REMOTE,))
@@ -80,7 +80,24 @@ def replicate_to_remotes(database: Database, clock: Clock) -> None:
             if time.monotonic() >= until:
                 database.nudge(replicating.REMOTE)
                 return
-            _Batch(objects, clock).do(due, math.inf, pool)
+            _do(objects, clock, due, math.inf, pool)
+
+
+def _do(objects: Store, clock: Clock, due: list[Task], until: float, pool: ThreadPoolExecutor | None = None) -> None:
+    """Where several processes may be at it (on PostgreSQL), each takes what no other has begun with."""
+    if objects.index.database.kind == "sqlite":
+        _Batch(objects, clock).do(due, until, pool)
+        return
+    held = clock.now() + HELD
+    mine = objects.index.run(lambda tx: [task for task in due if tasks.claim(tx, task, held)])
+    begun = _Batch(objects, clock).do(mine, until, pool)
+    if begun < len(mine):
+        objects.index.run(lambda tx: _release(tx, mine[begun:], held))
+
+
+def _release(tx: Tx, some: list[Task], held: datetime.datetime) -> None:
+    for task in some:
+        tasks.release(tx, task, held)
 
 
 @reconciler("objects-replication-existing", every=60, on=(replicating.HERE,))
@@ -116,9 +133,9 @@ class Aside:
         """Begins with as many as may be, and has none of them come up again at once."""
         until = self._clock.now() + HELD
         for task in due:
-            self._objects.index.run(lambda tx, task=task: tasks.hold(tx, task, until))
+            claimed = self._objects.index.run(lambda tx, task=task: tasks.claim(tx, task, until))
             with self._lock:
-                if task.id in self._at or len(self._at) >= ASIDE:
+                if not claimed or task.id in self._at or len(self._at) >= ASIDE:
                     continue
                 thread = threading.Thread(target=self._do, args=(task,), name="objects-replication", daemon=True)
                 self._at[task.id] = thread
@@ -202,7 +219,8 @@ class _Batch:
         self._bytes = 0
         self._problems: list[tuple[Task, BaseException]] = []
 
-    def do(self, due: list[Task], until: float, pool: ThreadPoolExecutor | None = None) -> None:
+    def do(self, due: list[Task], until: float, pool: ThreadPoolExecutor | None = None) -> int:
+        """How many it has begun with, which are done, too."""
         begun = 0
         for prepared in map(self._prepared, due) if pool is None else pool.map(self._prepared, due):
             self._begin(prepared)
@@ -216,6 +234,7 @@ class _Batch:
                 raise problem
             log.error("a replication is put off", exc_info=problem)
             self._objects.index.run(lambda tx, task=task: self._put_off(tx, task, task.detail))
+        return begun
 
     # ------------------------------------------------------------------------------------------------------ the bytes
 
