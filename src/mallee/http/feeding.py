@@ -35,22 +35,23 @@ class Stage:
             if self._busy:
                 return
             self._busy = True
-        self._workers.run(self._work)
+        self._workers.post(self._work)
 
     def _work(self) -> None:
-        while True:
-            with self._lock:
-                if not self._queue:
-                    self._busy = False
-                    return
-                job, done = self._queue.popleft()
-            began, problem = time.perf_counter(), None
-            try:
-                job()
-            except Exception as error:
-                problem = error
-            del job
-            done(None, problem, time.perf_counter() - began)
+        """One job; then it is the turn of whatever else waits for a thread, however fast this body comes."""
+        with self._lock:
+            job, done = self._queue.popleft()
+        began, problem = time.perf_counter(), None
+        try:
+            job()
+        except Exception as error:
+            problem = error
+        del job
+        with self._lock:
+            more = self._busy = bool(self._queue)
+        if more:
+            self._workers.post(self._work)
+        done(None, problem, time.perf_counter() - began)
 
 
 class Feed:

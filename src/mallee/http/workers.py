@@ -33,6 +33,10 @@ class Workers:
         self._waiting.put((outlet, future, function, arguments))
         return future
 
+    def post(self, function: Callable[[], None]) -> None:
+        """Has it done, from any thread, and nobody is told when; for calls that are within one of ``later``."""
+        self._waiting.put((None, None, function, ()))
+
     def later(self, start: Callable[[Callable[..., None]], None]) -> asyncio.Future[Any]:
         """For work that others do: ``start(done)`` begins it, and whoever ends it calls ``done(*result)`` from any thread."""
         loop = asyncio.get_running_loop()
@@ -63,7 +67,10 @@ class Workers:
     def _work(self) -> None:
         while (entry := self._waiting.get()) is not None:
             outlet, future, function, arguments = entry
-            outlet.put(future, function(*arguments))
+            result = function(*arguments)
+            if outlet is not None and future is not None:
+                outlet.put(future, result)
+            del result
             del entry, outlet, future, function, arguments
 
 
@@ -99,4 +106,4 @@ class _Outlet:
                 future.set_result(result)
 
 
-_Entry = tuple[_Outlet, "asyncio.Future[Any]", Callable[..., Any], tuple[Any, ...]]
+_Entry = tuple[_Outlet | None, "asyncio.Future[Any] | None", Callable[..., Any], tuple[Any, ...]]
