@@ -206,6 +206,7 @@ class Rest:
     referred: frozenset[str]  # locations in rows of the index
     kept: frozenset[str]  # contents that the engine has
     partial: tuple[str, ...]  # files that were being written
+    swept: int  # bytes that upkeep removed for that
 
 
 def at_rest(home: Path) -> Rest:
@@ -218,15 +219,15 @@ def at_rest(home: Path) -> Rest:
     index = Index(database, engine)
     try:
         index.reclaim()
-        engine.sweep(index.is_live)
-        engine.sweep(index.is_live)  # an hour's folder that the first emptied
+        swept = engine.sweep(index.is_live)
+        swept += engine.sweep(index.is_live)  # an hour's folder that the first emptied
         referred = set()
         with closing(sqlite3.connect(settings.objects_database_url.removeprefix("sqlite:///"))) as rows:
             for table in (tables.CURRENT, tables.NONCURRENT, tables.PARTS):
                 for (content,) in rows.execute(f"SELECT content FROM {table.name}"):
                     referred.update(location for location, _ in json.loads(content))
         partial = tuple(str(each) for folder in folders for each in (folder / "t").iterdir())
-        return Rest(frozenset(referred), frozenset(_kept(folders, engine)), partial)
+        return Rest(frozenset(referred), frozenset(_kept(folders, engine)), partial, swept)
     finally:
         index.close()
         database.close()

@@ -227,6 +227,7 @@ def test_killed_in_the_middle_of_a_mixed_load() -> None:
             worker.check()
         clouds.mallee(up.home, "down")
         rest = at_rest(up.home)
+        print(f"{rest.swept / MIB:.1f} MiB were left behind")
         assert rest.referred and not rest.partial
         assert rest.kept == rest.referred
         clouds.mallee(up.home, "up", "--port", up.endpoint.rpartition(":")[2])

@@ -316,7 +316,9 @@ class Streams:
 
     async def _take(self, call: Begun, receive: Incoming) -> receiving.Received:
         with self._incoming as size:
-            return await self._take_in(call, receive, size)
+            received = await self._take_in(call, receive, size)
+        call.answer.received = received.size
+        return received
 
     async def _take_in(self, call: Begun, receive: Incoming, size: int) -> receiving.Received:
         intake, decoder = call.intake, call.decoder
