@@ -23,7 +23,8 @@ from tests.cloud.test_authorization_everywhere import DENIED, HANDLERS, INVALID,
 
 __all__ = ["scene"]
 
-ASKING = [each for each in HANDLERS if each.action not in OPEN]
+# DeleteObjects answers for each key, and the answer to a HEAD has no body that says why
+ASKING = [each for each in HANDLERS if each.action not in OPEN and each.operation not in ("DeleteObjects", "HeadBucket", "HeadObject")]
 EVERYTHING = {"Effect": "Allow", "Action": "*", "Resource": "*"}
 # allows all, and is asked about each resource each time: what depends on the time is not remembered
 LOOKING = {**EVERYTHING, "Condition": {"NumericGreaterThan": {"aws:EpochTime": "0"}}}
@@ -81,7 +82,8 @@ def test_a_deny_of_its_own_action_stops_every_operation(scene: Scene) -> None:
     """To somebody who may do everything else."""
     entries: int | None = None
     for handler in ASKING:
-        scene.allow(EVERYTHING, {"Effect": "Deny", "Action": handler.action, "Resource": "*"})
+        own = [handler.action, handler.action.replace("Object", "ObjectVersion", 1)]  # S3 has actions of their own for versions
+        scene.allow(EVERYTHING, {"Effect": "Deny", "Action": own, "Resource": "*"})
         entries = scene.journal()
         for asked in inputs(scene, handler):
             told = scene.ask(handler, scene.somebody, asked)
@@ -130,6 +132,8 @@ def test_no_spelling_of_a_name_avoids_a_deny(scene: Scene, questions: Questions,
         if handler.prefix == "mallee" or handler.operation in NAMING:
             continue
         for _, asked, identifier in scene.identified(handler):
+            if handler.service == "s3" and asked.get("Key") == identifier:
+                continue  # any text is a key, and another text another key
             scene.allow(LOOKING)
             stop.on = True
             with questions.of() as found:

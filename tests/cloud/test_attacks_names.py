@@ -237,6 +237,8 @@ def test_every_pattern_ends_where_the_text_ends(sqlite_cloud: TestCloud) -> None
         shape = model(sqlite_cloud, handler.service, handler.operation)
         for path, kind in isolation.places(handler.service, shape):
             identifier = victim.identifiers[kind]
+            if handler.service == "s3" and (path[-1] == "Key" or handler.operation == "DeleteObjects"):
+                continue  # any text is a key, and each of several is answered for by itself
             for other in (identifier + "\n", identifier + "\r\n", "\n" + identifier):
                 told = answer(
                     victim.account.client(handler.service, validate=False),

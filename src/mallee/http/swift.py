@@ -44,7 +44,7 @@ _TEXTS: Final = {
     422: "Unable to process the contained instructions", 500: "The server has either erred or is incapable of performing the requested operation.",
     503: "The server is currently unavailable. Please try again at a later time.",
 }  # fmt: skip
-_STATUS: Final = {"BadDigest": 422, "EntityTooLarge": 413, "IncompleteBody": 400}
+_STATUS: Final = {"BadDigest": 422, "EntityTooLarge": 413, "IncompleteBody": 400, "QuotaExceeded": 413}
 _HEADERS: Final = (b"content-range", b"etag", b"last-modified", b"allow", b"retry-after")
 
 
