@@ -1,4 +1,4 @@
-"""Every attack on identity that we know of, and where its test is. (A test here sees to it that each place is one.)
+"""Every attack on identity and on objects that we know of, and where its test is. (A test here sees to it that each place is one.)
 
 Who asks
   altered signatures, of every part of a request     tests/identity/test_sigv4.py::test_every_part_is_covered
@@ -104,6 +104,15 @@ Other accounts
                                                      tests/cloud/test_attacks_accounts.py::test_a_page_is_of_one_list
   the administrators' service                        tests/cloud/test_attacks_accounts.py::test_nobody_administers_but_administrators
                                                      tests/cloud/test_attacks_accounts.py::test_the_account_that_set_the_cloud_up_is_its_own
+
+Objects
+  a name that another account takes over meanwhile   tests/cloud/test_attacks_objects.py::test_a_body_that_was_allowed_into_a_bucket_goes_into_no_namesake
+  locks: by expiry, metadata, another API            tests/cloud/test_attacks_objects.py::test_an_expiry_does_not_hide_what_is_locked
+                                                     tests/cloud/test_attacks_objects.py::test_who_may_put_buries_no_version
+  locks: by replication                              tests/cloud/test_attacks_objects.py::test_an_original_s_owner_does_not_unlock_its_replica
+                                                     tests/cloud/test_attacks_objects.py::test_a_hold_that_came_with_the_original_goes_with_it
+  locks: by what is remembered of a bucket           tests/regressions/test_locked_null_versions.py::test_nothing_replaces_it
+  manifests of manifests                             tests/cloud/test_attacks_objects.py::test_a_manifest_of_manifests_is_removed_in_bounded_time
 
 Too much, too deep, too slow
   policy bombs                                       tests/rules/test_policy_grammar.py::test_a_bomb_is_refused

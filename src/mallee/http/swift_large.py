@@ -166,8 +166,15 @@ class SwiftLarge(SwiftCalls):
             raise AwsError("InvalidRange", "The requested range is not satisfiable", status=416, headers=headers) from None
         return (*part, True) if part is not None else (0, whole.size, False)
 
-    def _leaves(self, call: Visit, container: str, key: str, depth: int = 0) -> list[tuple[str, str]]:
-        """Every object that a static large object is made of, manifests behind what they name, itself last."""
+    def _leaves(
+        self, call: Visit, container: str, key: str, depth: int = 0, known: set[tuple[str, str]] | None = None
+    ) -> list[tuple[str, str]]:
+        """Every object that a static large object is made of, manifests behind what they name, itself last. ``known``: manifests that were gone
+        through, however often they are named."""
+        known = set() if known is None else known
+        if (container, key) in known:
+            return []
+        known.add((container, key))
         seen = self._see(call, container, key, [], whole=True)
         if large.STATIC not in seen.swift:
             _close(seen)
@@ -179,7 +186,7 @@ class SwiftLarge(SwiftCalls):
         found: list[tuple[str, str]] = []
         for each in large.read(_bytes(seen)):
             path = paths.of_object(_quoted(each.path), "")
-            found += self._leaves(call, path.container, path.key, depth + 1) if each.static else [(path.container, path.key)]
+            found += self._leaves(call, path.container, path.key, depth + 1, known) if each.static else [(path.container, path.key)]
             if len(found) > large.MOST_DYNAMIC:
                 raise conflict(f"More than {large.MOST_DYNAMIC} segments are not removed at once.")
         return list(dict.fromkeys([*found, (container, key)]))

@@ -14,8 +14,8 @@ from mallee.identity.call import Call
 from mallee.objects import access, encryption, store
 from mallee.objects.attributes import ARCHIVED
 from mallee.objects.engine.base import Content, ContentMissing, Engine
-from mallee.objects.index import versions
-from mallee.objects.index.rows import Version
+from mallee.objects.index import locks, versions
+from mallee.objects.index.rows import NULL, Version
 from mallee.objects.pins import Pins
 from mallee.objects.records import Bucket
 from mallee.objects.rules import conditions, ranges, restores
@@ -33,19 +33,22 @@ _ID = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.
 
 
 def find(objects: Store, bucket: Bucket, key: bytes, version_id: str | None) -> Version | None:
-    """None also for what has expired by itself and was not removed yet."""
+    """None also for what has expired by itself and was not removed yet: as after a delete, a version that has an id is there for whoever
+    names it."""
     with objects.index.reading() as tx:
         if version_id is None:
             found = versions.current(tx, bucket.id, key)
         else:
             found = versions.version(tx, bucket.id, key, version_id)
-    return None if found is not None and is_expired(found, objects.database.clock.now()) else found
+    if found is None or (version_id is not None and found.version_id != NULL):
+        return found
+    return None if is_expired(found, objects.database.clock.now()) else found
 
 
 def is_expired(found: Version, now: datetime.datetime) -> bool:
-    """By Swift's X-Delete-At."""
+    """By Swift's X-Delete-At. What is locked does not expire while it is."""
     at = None if found.deleted else found.attributes.get("expires_at")
-    return at is not None and at <= now.timestamp()
+    return at is not None and at <= now.timestamp() and not locks.is_held(found.attributes.get("lock"), now)
 
 
 def existing(call: Call, bucket: Bucket, key: bytes, version_id: str | None) -> Version:

@@ -6,7 +6,7 @@ import datetime
 from typing import Any
 
 from mallee.objects import replicating, writing
-from mallee.objects.index import versions
+from mallee.objects.index import locks, versions
 from mallee.objects.index.rows import Version
 from mallee.objects.records import Bucket
 from mallee.objects.rules import conditions
@@ -57,15 +57,8 @@ def _check_conditions(tx: Tx, bucket: Bucket, key: bytes, version_id: str | None
 
 def check_lock(found: Version, now: datetime.datetime, bypass: bool) -> None:
     """A version under legal hold or retention stays. https://docs.aws.amazon.com/AmazonS3/latest/userguide/object-lock.html"""
-    held = found.attributes.get("lock") if not found.deleted else None
-    if not held:
-        return
-    if held.get("hold") == "ON":
-        raise locked()
-    lasts = held.get("mode") and datetime.datetime.fromisoformat(held["until"]) > now
-    if lasts and (held["mode"] == "COMPLIANCE" or not bypass):
-        raise locked()
+    if not found.deleted and locks.is_held(found.attributes.get("lock"), now, bypass=bypass):
+        raise writing.locked()
 
 
-def locked() -> AwsError:
-    return AwsError("AccessDenied", "Access Denied because object protected by object lock.", status=403)
+locked = writing.locked

@@ -25,7 +25,7 @@ from mallee.identity.sessions import role_session_arn
 from mallee.objects import capacity, encryption, lookup, reading, receiving, records, writing
 from mallee.objects.attributes import default_retention
 from mallee.objects.engine.base import Label
-from mallee.objects.index import placing, versions
+from mallee.objects.index import locks, placing, versions
 from mallee.objects.index.rows import NULL, New, Piece, Version
 from mallee.objects.receiving import Intake
 from mallee.objects.records import ENFORCED, Bucket
@@ -106,8 +106,10 @@ class Replica:
         if self.marker:
             placing.delete(tx, self.new, self.made)
             return
+        there = versions.version(tx, self.new.bucket_id, self.new.key, self.new.version_id or "")
+        if there is not None and not there.deleted:
+            self._keep_lock(there, tx.now)
         if self.only_attributes:
-            there = versions.version(tx, self.new.bucket_id, self.new.key, self.new.version_id or "")
             if there is not None:  # it was removed meanwhile, and stays so
                 kept = {name: value for name, value in there.attributes.items() if name not in _CARRIED}
                 carried = {name: value for name, value in self.new.attributes.items() if name in _CARRIED}
@@ -117,12 +119,25 @@ class Replica:
         content = tuple(next(small) if piece is None else piece for piece in self.content)
         placing.put(tx, replace(self.new, content=content), self.made)
 
+    def _keep_lock(self, there: Version, now: datetime.datetime) -> None:
+        """What protects the replica is its own bucket's: the original's retention may lengthen it, and a legal hold goes off with the
+        original's only if it came with it."""
+        wanted = self.new.attributes.get("lock")
+        lock = locks.stricter(there.attributes.get("lock"), wanted, now)
+        if (there.attributes.get("lock") or {}).get("hold") == "ON" and not there.attributes.get(BROUGHT):
+            lock["hold"] = "ON"
+            self.new.attributes.pop(BROUGHT, None)
+        if lock:
+            self.new.attributes["lock"] = lock
+
     def give_up(self) -> None:
         for intake, received in self.intakes:
             intake.give_up(received)
 
 
-_CARRIED: Final = frozenset(("tags", "acl", "lock", "replication", "replica"))
+BROUGHT: Final = "brought_hold"
+"""Attribute of a replica whose legal hold is its original's. Whoever sets one at the replica itself takes it away."""
+_CARRIED: Final = frozenset(("tags", "acl", "lock", "replication", "replica", BROUGHT))
 
 
 def target_of(tx: Tx, source: Bucket, destination: dict[str, Any]) -> Bucket:
@@ -251,11 +266,15 @@ def _overrides_owner(destination: dict[str, Any]) -> bool:
     return (destination.get("AccessControlTranslation") or {}).get("Owner") == "Destination"
 
 
+_OWN: Final = frozenset(("sse", "restore", "replica", "remotes", "replication_failed", BROUGHT))
+"""What a version has for itself."""
+
+
 def _attributes(
     found: Version, target: Bucket, destination: dict[str, Any], with_tags: bool, now: datetime.datetime
 ) -> dict[str, Any]:
     """A replica that brings no lock has the destination's default. Raises Refused for a lock that the destination could not keep."""
-    kept = {name: value for name, value in found.attributes.items() if name not in ("sse", "restore", "replica", "remotes", "replication_failed")}
+    kept = {name: value for name, value in found.attributes.items() if name not in _OWN}
     if kept.get("lock") and not target.object_lock:
         raise Refused(f"the bucket {target.name} has no object lock")
     if not with_tags:
@@ -264,6 +283,8 @@ def _attributes(
         kept.pop("acl", None)
     if not kept.get("lock") and target.object_lock and (held := default_retention(target, now)):
         kept["lock"] = held
+    if (kept.get("lock") or {}).get("hold") == "ON":
+        kept[BROUGHT] = True
     return {**kept, "replication": rules.REPLICA}
 
 

@@ -15,6 +15,7 @@ from mallee.identity.call import Call, Later
 from mallee.objects import acl, attributes, public_access, replicating, store
 from mallee.objects.engine.base import Label
 from mallee.objects.index import versions
+from mallee.objects.index.locks import VersionLocked
 from mallee.objects.index.rows import BucketClosed, New, Piece, Version
 from mallee.objects.lookup import no_such_bucket
 from mallee.objects.receiving import Intake, Received
@@ -100,6 +101,8 @@ def committed(call: Call, intake: Intake, received: Received, bucket: Bucket, wo
     size = received.size
 
     def with_pieces(tx: Tx, locations: tuple[str, ...] | list[str] = ()) -> Any:
+        if intake.label["bucket"] != bucket.id:  # another of the name, of which nobody was asked
+            raise BucketClosed(intake.label["bucket"])
         return work(tx, tuple((location, size) for location in locations) if contents else received.pieces)
 
     def start(done: Callable[[Any, BaseException | None], None]) -> None:
@@ -124,7 +127,13 @@ def indexed(call: Call, bucket: Bucket, work: Callable[[Tx], Any]) -> Later:
 
 
 def named(error: BaseException | None, bucket: Bucket) -> BaseException | None:
+    if isinstance(error, VersionLocked):
+        return locked()
     return no_such_bucket(bucket.name) if isinstance(error, BucketClosed) else error
+
+
+def locked() -> AwsError:
+    return AwsError("AccessDenied", "Access Denied because object protected by object lock.", status=403)
 
 
 def new_version(

@@ -9,7 +9,7 @@ import datetime
 from typing import Any
 
 from mallee.identity.call import Call, Later, reads
-from mallee.objects import access, attributes, changing, lookup, reading, removing
+from mallee.objects import access, attributes, changing, lookup, reading, removing, replicas
 from mallee.objects.index.rows import Version
 from mallee.objects.records import Bucket
 from mallee.objects.rules.refusals import invalid, malformed
@@ -72,7 +72,9 @@ def put_object_legal_hold(call: Call) -> Later:
         raise malformed()
 
     def change(tx: Tx, found: Version) -> dict[str, Any]:
-        return changing.with_(found, "lock", {**(found.attributes.get("lock") or {}), "hold": status})
+        made = changing.with_(found, "lock", {**(found.attributes.get("lock") or {}), "hold": status})
+        made.pop(replicas.BROUGHT, None)
+        return made
 
     return changing.changed(call, bucket, change, lambda found: {})
 

@@ -8,19 +8,21 @@ from __future__ import annotations
 
 from mallee.store import Tx
 
-from . import versions
+from . import locks, versions
 from .rows import NEVER, NULL, New, Version
 from .tables import RENAMED
 
 
 def rename(tx: Tx, bucket_id: str, key: bytes, to: bytes) -> Version | None:
     """Gives the null version that is the latest of ``key`` the key ``to``, where it replaces what is there; None if there is none. For buckets
-    that never had versions: for others the caller refuses. Raises BucketClosed."""
+    that never had versions: for others the caller refuses. Raises BucketClosed, VersionLocked."""
     found = versions.current(tx, bucket_id, key)
     if found is None or found.deleted or found.version_id != NULL:
         return None
     if key == to:
         return found
+    if locks.is_held(found.attributes.get("lock"), tx.now):
+        raise locks.VersionLocked
     versions.lift(tx, found)
     for location, _ in found.content:
         tx.put(RENAMED, location=location, bucket_id=bucket_id, key=to)

@@ -20,7 +20,7 @@ from sqlalchemy import bindparam, select, type_coerce
 from mallee.store import Bytes, Flag, Integer, Text, Timestamp, Tx
 from mallee.store.types import from_micros, to_micros
 
-from . import garbage, usage
+from . import garbage, locks, usage
 from .rows import ENABLED, NEVER, NULL, BucketClosed, New, Piece, Version, new_version_id
 from .tables import CLOSED, CURRENT, NONCURRENT
 
@@ -50,7 +50,7 @@ _BY_ID = OLDER.where(*_BEFORE, NONCURRENT.c.version_id == _VERSION_ID)
 _NEWEST_RANK = select(sa.func.min(NONCURRENT.c.rank)).where(*_BEFORE).scalar_subquery()
 _STANDING = select(
     select(CLOSED.c.bucket_id).where(CLOSED.c.bucket_id == _BUCKET).scalar_subquery().label("closed"),
-    *[column.label(f"latest_{column.name}") for column in raw(CURRENT, "made", "version_id", "size", "content")],
+    *[column.label(f"latest_{column.name}") for column in raw(CURRENT, "made", "version_id", "size", "content", "attributes")],
     NONCURRENT.c.rank,
     NONCURRENT.c.version_id,
 ).select_from(
@@ -139,7 +139,7 @@ def from_older(bucket_id: str, key: bytes, row: Any) -> Version:
 
 def put(tx: Tx, versioning: str, new: New, *, made: int | None = None) -> Version:
     """Makes ``new`` the latest version of its key. Contents that nothing refers to any more become garbage. ``made``: a replica's, later than
-    what is there (``placing``). Raises BucketClosed."""
+    what is there (``placing``). Raises BucketClosed, VersionLocked."""
     bucket_id, key = new.bucket_id, new.key
     standing = _stand(tx, bucket_id, key)
     if standing.closed:
@@ -191,15 +191,15 @@ class _Standing(NamedTuple):
     """How a key stands before a change."""
 
     closed: bool
-    latest: tuple[int, str, int, str] | None
-    """``made``, id, size and content of the latest version, unless that is a delete marker."""
+    latest: tuple[int, str, int, str, str | None] | None
+    """``made``, id, size, content and attributes of the latest version, unless that is a delete marker."""
     marker: tuple[int, str] | None
     """``rank`` and id of the delete marker that is the latest."""
 
 
 def _stand(tx: Tx, bucket_id: str, key: bytes) -> _Standing:
-    closed, made, version_id, size, content, rank, marker_id = tx.tuples(_STANDING, bucket_id=bucket_id, key=key)[0]
-    latest = None if made is None else (made, version_id, size, content)
+    closed, made, version_id, size, content, kept, rank, marker_id = tx.tuples(_STANDING, bucket_id=bucket_id, key=key)[0]
+    latest = None if made is None else (made, version_id, size, content, kept)
     return _Standing(closed is not None, latest, None if rank is None else (rank, marker_id))
 
 
@@ -218,8 +218,9 @@ def _displace(tx: Tx, bucket_id: str, key: bytes, standing: _Standing, version_i
     """Makes room for a new latest version of this id. The row of the latest stays where it is, to be written over or removed: here its
     content is let go of, or copied to the older ones."""
     if standing.latest is not None:
-        made, latest_id, size, content = standing.latest
+        made, latest_id, size, content, kept = standing.latest
         if latest_id == NULL == version_id:
+            locks.require_free(kept, tx.now)
             garbage.let_go(tx, content)
             return _Displaced(made)
         done = _Displaced(made, 1, size)
@@ -245,6 +246,8 @@ def _drop_null(tx: Tx, bucket_id: str, key: bytes, done: _Displaced) -> None:
     found = tx.tuples(_BY_ID, bucket_id=bucket_id, key=key, version_id=NULL)
     if found:
         null = from_older(bucket_id, key, found[0])
+        if locks.is_held(null.attributes.get("lock"), tx.now):
+            raise locks.VersionLocked
         tx.execute_each(_REMOVE_OLDER, [{"of_bucket": bucket_id, "of_key": key, "of_rank": -null.made}])
         garbage.let_go(tx, null.content)
         done.noncurrent -= 1
@@ -278,6 +281,7 @@ def delete(
         if latest is None:
             return None  # nothing to hide: a marker that is the latest stays
         if latest[1] == NULL:
+            locks.require_free(latest[4], tx.now)
             _remove_latest(tx, bucket_id, key, latest)
             return None
     if standing.closed:

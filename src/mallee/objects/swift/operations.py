@@ -205,6 +205,7 @@ def post_object(call: Call) -> Later:
         raise AwsError("MetadataTooLarge", f"An object's metadata may have {attributes.MOST_METADATA} bytes.", status=400)
 
     def change(tx: Tx, found: Version) -> dict[str, Any]:
+        removing.check_lock(found, call.now, bypass=False)  # what it is called and how long it is there belongs to it
         made = {name: value for name, value in found.attributes.items() if name not in ("headers", "metadata", "expires_at", "swift")}
         made["headers"] = {"ContentType": found.attributes.get("headers", {}).get("ContentType"), **given["Headers"]}
         if given["Metadata"]:

@@ -1,0 +1,138 @@
+"""Attacks on the object store: somebody else's buckets and objects, locks that should hold, requests that cost too much."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import time
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from tests.cloud.harness import TestCloud, refused
+from tests.cloud.s3 import NAME, allow, bucket
+from tests.cloud.swift import Swift
+from tests.cloud.test_s3_replication import SOURCE, TARGET, pair
+from tests.http.server import Client, serving
+
+
+def code(function: Any, *arguments: Any, **given: Any) -> str:
+    try:
+        function(*arguments, **given)
+    except ClientError as error:
+        return str(error.response["Error"]["Code"])
+    return ""
+
+
+# ------------------------------------------------------------------------------------------------------- a bucket's namesake
+
+
+def test_a_body_that_was_allowed_into_a_bucket_goes_into_no_namesake(sqlite_cloud: TestCloud) -> None:
+    """Begun while the bucket is the attacker's, ended when it is another's."""
+    cloud = sqlite_cloud
+    mine = bucket(cloud, public=True)
+    allow(mine, "s3:PutObject")
+    with serving(cloud.cloud.api) as server:
+        for size in (10_000, 3_000_000):
+            client = Client(server.port)
+            client.send(f"PUT /{NAME}/key HTTP/1.1\r\nhost: x\r\ncontent-length: {size}\r\n\r\n".encode() + b"x" * 5000)
+            time.sleep(0.5)
+            mine.delete_bucket(Bucket=NAME)
+            theirs = bucket(cloud, account=cloud.account())
+            client.send(b"x" * (size - 5000))
+            status, _, body = client.answer()
+            assert (status, b"<Code>NoSuchBucket</Code>" in body) == (404, True), body
+            assert theirs.list_objects_v2(Bucket=NAME)["KeyCount"] == 0
+            client.close()
+            theirs.delete_bucket(Bucket=NAME)
+            mine = bucket(cloud, public=True)
+            allow(mine, "s3:PutObject")
+
+
+# --------------------------------------------------------------------------------------------------------------------- locks
+
+
+def test_an_expiry_does_not_hide_what_is_locked(cloud: TestCloud) -> None:
+    owner = bucket(cloud, lock=True)
+    swift = Swift(cloud.admin)
+    made = owner.put_object(Bucket=NAME, Key="key", Body=b"kept", ContentType="text/a")["VersionId"]
+    owner.put_object_legal_hold(Bucket=NAME, Key="key", LegalHold={"Status": "ON"})
+    assert swift("POST", f"{NAME}/key", x_delete_after="1", content_type="text/b").status == 403
+    assert owner.head_object(Bucket=NAME, Key="key")["ContentType"] == "text/a"
+    assert swift("PUT", f"{NAME}/other", body=b"kept", x_delete_after="60").status == 201
+    owner.put_object_legal_hold(Bucket=NAME, Key="other", LegalHold={"Status": "ON"})
+    cloud.clock.advance(86_500)
+    cloud.run()
+    for key in ("key", "other"):
+        assert owner.get_object(Bucket=NAME, Key=key)["Body"].read() == b"kept"
+    assert owner.get_object(Bucket=NAME, Key="key", VersionId=made)["Body"].read() == b"kept"
+
+
+def test_who_may_put_buries_no_version(cloud: TestCloud) -> None:
+    """An expiry makes a delete marker, and no version unreadable."""
+    owner = bucket(cloud, versioning="Enabled")
+    swift = Swift(cloud.admin)
+    made = owner.put_object(Bucket=NAME, Key="key", Body=b"kept")["VersionId"]
+    assert swift("POST", f"{NAME}/key", x_delete_after="1").status == 202
+    cloud.clock.advance(5)
+    assert code(owner.get_object, Bucket=NAME, Key="key") == "NoSuchKey"
+    assert owner.get_object(Bucket=NAME, Key="key", VersionId=made)["Body"].read() == b"kept"
+    cloud.clock.advance(86_500)
+    cloud.run()
+    assert owner.get_object(Bucket=NAME, Key="key", VersionId=made)["Body"].read() == b"kept"
+
+
+def test_an_original_s_owner_does_not_unlock_its_replica(cloud: TestCloud) -> None:
+    owner = pair(cloud, lock=True)
+    until = cloud.clock.now() + datetime.timedelta(days=100)
+    for key in ("held", "kept"):
+        owner.put_object(Bucket=SOURCE, Key=key, Body=b"1", Tagging="a=1")
+    cloud.run()
+    owner.put_object_legal_hold(Bucket=TARGET, Key="held", LegalHold={"Status": "ON"})
+    owner.put_object_retention(Bucket=TARGET, Key="kept", Retention={"Mode": "COMPLIANCE", "RetainUntilDate": until})
+    for key in ("held", "kept"):
+        owner.put_object_tagging(Bucket=SOURCE, Key=key, Tagging={"TagSet": [{"Key": "a", "Value": "2"}]})
+        soon = cloud.clock.now() + datetime.timedelta(days=1)
+        owner.put_object_retention(Bucket=SOURCE, Key=key, Retention={"Mode": "GOVERNANCE", "RetainUntilDate": soon})
+        owner.put_object_legal_hold(Bucket=SOURCE, Key=key, LegalHold={"Status": "OFF"})
+    cloud.run()
+    assert owner.get_object_tagging(Bucket=TARGET, Key="held")["TagSet"] == [{"Key": "a", "Value": "2"}]
+    assert owner.get_object_legal_hold(Bucket=TARGET, Key="held")["LegalHold"]["Status"] == "ON"
+    found = owner.get_object_retention(Bucket=TARGET, Key="kept")["Retention"]
+    assert found["Mode"] == "COMPLIANCE" and abs(found["RetainUntilDate"] - until) < datetime.timedelta(seconds=1)
+    for key in ("held", "kept"):
+        there = owner.head_object(Bucket=TARGET, Key=key)["VersionId"]
+        with refused("AccessDenied", 403):
+            owner.delete_object(Bucket=TARGET, Key=key, VersionId=there, BypassGovernanceRetention=True)
+
+
+def test_a_hold_that_came_with_the_original_goes_with_it(cloud: TestCloud) -> None:
+    owner = pair(cloud, lock=True)
+    owner.put_object(Bucket=SOURCE, Key="key", Body=b"1")
+    cloud.run()
+    for wanted in ("ON", "OFF"):
+        owner.put_object_legal_hold(Bucket=SOURCE, Key="key", LegalHold={"Status": wanted})
+        cloud.run()
+        assert owner.get_object_legal_hold(Bucket=TARGET, Key="key")["LegalHold"]["Status"] == wanted
+    owner.put_object_legal_hold(Bucket=SOURCE, Key="key", LegalHold={"Status": "ON"})
+    cloud.run()
+    owner.put_object_legal_hold(Bucket=TARGET, Key="key", LegalHold={"Status": "ON"})
+    owner.put_object_legal_hold(Bucket=SOURCE, Key="key", LegalHold={"Status": "OFF"})
+    cloud.run()
+    assert owner.get_object_legal_hold(Bucket=TARGET, Key="key")["LegalHold"]["Status"] == "ON"
+
+
+# ------------------------------------------------------------------------------------------------------------------- too much
+
+
+def test_a_manifest_of_manifests_is_removed_in_bounded_time(sqlite_cloud: TestCloud) -> None:
+    swift = Swift(sqlite_cloud.admin)
+    assert swift("PUT", "things").status == 201
+    swift.put("things/0", b"x")
+    for depth in range(1, 8):
+        rows = json.dumps([{"path": f"/things/{depth - 1}"}] * 40).encode()
+        assert swift("PUT", f"things/{depth}", "multipart-manifest=put", rows).status == 201
+    began = time.monotonic()
+    gone = swift("DELETE", "things/7", "multipart-manifest=delete", accept="application/json")
+    assert gone.status == 200 and gone.json["Number Deleted"] == 8, gone
+    assert time.monotonic() - began < 10
