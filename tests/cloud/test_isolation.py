@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, ParamValidationError, ParamValidationError
+from botocore.exceptions import ClientError, EndpointResolutionError, ParamValidationError, ParamValidationError
 from sqlalchemy import func, select
 
 from mallee.registry import Registry
@@ -45,7 +45,7 @@ def answer(client: Any, operation: str, asked: dict[str, Any]) -> str:
     """Everything that the caller sees, as one text."""
     try:
         found = method(client, operation)(**asked)
-    except ParamValidationError as error:  # a name of a bucket that botocore sends in no case
+    except (ParamValidationError, EndpointResolutionError) as error:  # names that botocore sends in no case
         return f"400 ParamValidationError: {error}"
     except ClientError as error:
         response = error.response
