@@ -162,16 +162,15 @@ def test_wrong_bytes_never_leave_and_the_fault_stands_after_a_graceful_end(up: c
     spoil(contents(up, "p"), small)
     spoil(contents(up), large[5 * MIB : 5 * MIB + 100])
     refused = client.call("GET", "/bytes/small")
-    print(refused)
-    assert refused.status in (500, 503) and small[:16] not in refused.body, refused
+    assert refused.status == 503 and small[:16] not in refused.body, refused
     assert client.ok("HEAD", "/bytes/small").headers["content-length"] == "5000"
     cut = Download(client, "/bytes/large")
     came = cut.read()
     cut.close()
     assert cut.status == 200 and len(came) < len(large) and large.startswith(came)
     assert client.ok("GET", "/bytes/large", range=f"bytes=0-{MIB}").body == large[: MIB + 1]
-    assert client.call("GET", "/bytes/large", range=f"bytes={5 * MIB}-{5 * MIB + 10}").status in (500, 503)
-    assert client.call("PUT", "/bytes/copy", x_amz_copy_source="/bytes/large").status in (500, 503)
+    assert client.call("GET", "/bytes/large", range=f"bytes={5 * MIB}-{5 * MIB + 10}").status == 503
+    assert client.call("PUT", "/bytes/copy", x_amz_copy_source="/bytes/large").status == 503
     assert client.call("GET", "/bytes/copy").code == "NoSuchKey"
     _end_in_the_middle(up)
     client.close()

@@ -18,7 +18,7 @@ from tests.whole.objects import LOST, MIB, Client, Reply, at_rest, cloud_pid, ob
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="the disks of a cloud are looked at as root")
 
-KILLS = 4
+KILLS = 3
 CLIENTS = 4
 KEYS = 5  # of each client, so that most writes replace something
 PART = 5 * MIB
