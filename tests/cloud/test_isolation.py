@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from botocore.exceptions import ClientError, EndpointResolutionError, ParamValidationError, ParamValidationError
+from botocore.exceptions import ClientError, EndpointResolutionError, ParamValidationError
 from sqlalchemy import func, select
 
 from mallee.registry import Registry

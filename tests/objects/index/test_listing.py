@@ -195,6 +195,7 @@ def test_pages_begin_within_a_key(sqlite: Database) -> None:
 @pytest.mark.parametrize("name, statement", [pytest.param(*each, id=each[0]) for each in statements()])
 def test_every_question_is_a_search(sqlite: Database, name: str, statement: Any) -> None:
     lines = plan(sqlite, statement)
-    assert not [line for line in lines if line.startswith("SCAN s3_")], lines
+    whole = name.rpartition(".")[2] in ("_BACKLOG", "_IS_GARBAGE")  # what operators ask of the garbage, which is short
+    assert whole or not [line for line in lines if line.startswith("SCAN s3_")], lines
     if name.rpartition(".")[2] not in SORTED:
         assert not [line for line in lines if "TEMP B-TREE" in line], lines

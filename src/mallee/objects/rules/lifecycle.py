@@ -1,8 +1,8 @@
 """What a bucket's lifecycle does to a version at a moment. Pure.
 
-Days are counted as S3 counts them: from the creation (or from when a version became noncurrent), rounded up to the next midnight in UTC. Of
-several rules that apply, an expiration wins over a transition, a noncurrent or current version goes to the coldest class that is due, and the earliest
-expiration counts.
+Days are counted as S3 counts them: from the creation (or from when a version became noncurrent), rounded up to the next midnight in UTC. Of several
+rules that apply, an expiration wins over a transition, a noncurrent or current version goes to the coldest class that is due, and the
+earliest expiration counts.
 https://docs.aws.amazon.com/AmazonS3/latest/userguide/intro-lifecycle-rules.html, lifecycle-transition-general-considerations.html
 """
 
