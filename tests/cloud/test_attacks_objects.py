@@ -9,10 +9,12 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from mallee.objects import lookup
+
 from tests.cloud.harness import TestCloud, refused
 from tests.cloud.s3 import NAME, allow, bucket
 from tests.cloud.swift import Swift
-from tests.cloud.test_s3_replication import SOURCE, TARGET, pair
+from tests.cloud.test_s3_replication import SOURCE, TARGET, configure, pair, role, rule
 from tests.http.server import Client, serving
 
 
@@ -136,3 +138,91 @@ def test_a_manifest_of_manifests_is_removed_in_bounded_time(sqlite_cloud: TestCl
     gone = swift("DELETE", "things/7", "multipart-manifest=delete", accept="application/json")
     assert gone.status == 200 and gone.json["Number Deleted"] == 8, gone
     assert time.monotonic() - began < 10
+
+
+# ------------------------------------------------------------------------------------------------------------ confused deputies
+
+
+def test_a_role_of_the_same_name_is_no_role_to_replicate_with(cloud: TestCloud) -> None:
+    """Another account may configure the bucket, passes a role of its own, and gets the owner's namesake to work for it."""
+    theirs = cloud.account()
+    owner = bucket(cloud, SOURCE, versioning="Enabled")
+    attacker = bucket(cloud, TARGET, versioning="Enabled", account=theirs)
+    allow(attacker, "s3:*", name=TARGET, to={"AWS": cloud.admin.id})
+    allow(owner, "s3:PutReplicationConfiguration", name=SOURCE, to={"AWS": theirs.id}, on="")
+    ours, arn = role(cloud), role(cloud, account=theirs)
+    for wanted in (arn, ours):
+        assert code(configure, attacker, wanted, rule()) in ("InvalidArgument", "AccessDenied")
+    owner.put_object(Bucket=SOURCE, Key="key", Body=b"secret")
+    cloud.run()
+    assert attacker.list_objects_v2(Bucket=TARGET)["KeyCount"] == 0
+
+
+def test_a_copied_tag_is_not_the_one_that_a_header_names(cloud: TestCloud) -> None:
+    owner = bucket(cloud)
+    owner.put_object(Bucket=NAME, Key="secret", Body=b"1", Tagging="level=secret")
+    owner.put_object(Bucket=NAME, Key="open", Body=b"1", Tagging="level=open")
+    tagger = user(
+        cloud, "tagger", "s3:PutObject", "s3:GetObject", "s3:GetObjectTagging",
+        tagging={"StringEquals": {"s3:RequestObjectTag/level": "open"}},
+    )  # fmt: skip
+    with refused("AccessDenied", 403):
+        tagger.copy_object(Bucket=NAME, Key="made", CopySource=f"{NAME}/secret", Tagging="level=open")
+    tagger.copy_object(Bucket=NAME, Key="made", CopySource=f"{NAME}/open")
+    tagger.copy_object(Bucket=NAME, Key="made", CopySource=f"{NAME}/secret", Tagging="level=open", TaggingDirective="REPLACE")
+    assert owner.get_object_tagging(Bucket=NAME, Key="made")["TagSet"] == [{"Key": "level", "Value": "open"}]
+
+
+def user(cloud: TestCloud, name: str, *actions: str, tagging: dict[str, Any]) -> Any:
+    made = cloud.user(name)
+    statements = [
+        {"Effect": "Allow", "Action": list(actions), "Resource": "*"},
+        {"Effect": "Allow", "Action": "s3:PutObjectTagging", "Resource": "*", "Condition": tagging},
+    ]
+    document = {"Version": "2012-10-17", "Statement": statements}
+    cloud.client("iam").put_user_policy(UserName=name, PolicyName="all", PolicyDocument=json.dumps(document))
+    return made.client("s3")
+
+
+# ---------------------------------------------------------------------------------------------------------------- names
+
+
+def test_a_bucket_that_is_remembered_opens_no_namesake(cloud: TestCloud) -> None:
+    """As another process of the same database remembers it for some seconds."""
+    mine = bucket(cloud)
+    mine.head_bucket(Bucket=NAME)
+    with cloud.database.reading() as tx:
+        remembered = lookup.memory(tx)
+        entry = remembered.known[NAME]
+    mine.delete_bucket(Bucket=NAME)
+    theirs = bucket(cloud, account=cloud.account())
+    everything = json.dumps({
+        "Version": "2012-10-17",
+        "Statement": {"Effect": "Allow", "Principal": {"AWS": cloud.admin.id}, "Action": "s3:*", "Resource": f"arn:aws:s3:::{NAME}/*"},
+    })  # fmt: skip
+    for attempt in (
+        lambda: mine.put_bucket_policy(Bucket=NAME, Policy=everything),
+        lambda: mine.put_bucket_versioning(Bucket=NAME, VersioningConfiguration={"Status": "Enabled"}),
+        lambda: mine.delete_bucket(Bucket=NAME),
+        lambda: mine.put_object(Bucket=NAME, Key="key", Body=b""),
+        lambda: mine.create_multipart_upload(Bucket=NAME, Key="key"),
+    ):
+        remembered.known[NAME] = (time.monotonic() + 60, entry[1])
+        assert code(attempt) in ("OperationAborted", "NoSuchBucket", "AccessDenied")
+        remembered.known.pop(NAME, None)
+    assert code(theirs.get_bucket_policy, Bucket=NAME) == "NoSuchBucketPolicy"
+    assert "Status" not in theirs.get_bucket_versioning(Bucket=NAME)
+    assert theirs.list_objects_v2(Bucket=NAME)["KeyCount"] == 0
+
+
+def test_no_bucket_takes_the_host_of_an_access_point(cloud: TestCloud) -> None:
+    theirs = cloud.account()
+    owner = bucket(cloud)
+    control, account_id = cloud.client("s3control"), cloud.admin.id
+    control.create_access_point(AccountId=account_id, Name="door", Bucket=NAME)
+    with refused("BucketAlreadyExists", 409):
+        bucket(cloud, f"door-{account_id}", account=theirs)
+    assert owner.head_bucket(Bucket=f"door-{account_id}")["AccessPointAlias"]
+    bucket(cloud, f"other-{account_id}", account=theirs)
+    with refused("InvalidRequest", 400):
+        control.create_access_point(AccountId=account_id, Name="other", Bucket=NAME)

@@ -29,6 +29,7 @@ without a question. What only the object can tell (its tags, its owner, its ACL)
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final
 
@@ -220,7 +221,8 @@ def copying(*, part: bool = False) -> Access:
             yield put(call, target, each)
         if not part and given.get("TaggingDirective") != "REPLACE" and copied.tags:
             yield on_object(call, copied, "s3:GetObjectTagging" if copied.version_id is None else "s3:GetObjectVersionTagging")
-            yield put(call, target, _PUT_TAGGING)
+            asked = put(call, target, _PUT_TAGGING)
+            yield dataclasses.replace(asked, keys={**asked.keys, **condition_keys.tags_given(copied.tags)})
 
     def plain(call: Call) -> bool:
         if not _is_plain(call):

@@ -127,11 +127,18 @@ def _existing_tags(call: Call, bucket: Bucket | None, target: Target | None) -> 
 def request_tags(call: Call) -> dict[str, str]:
     """The tags that a request gives to an object: those of its header, or of its body."""
     given = call.input.get("Tagging")
+    if call.operation == "CopyObject" and call.input.get("TaggingDirective") != "REPLACE":
+        return {}  # the source's are kept, whatever the header says
     if isinstance(given, str):
         return dict(parse_qsl(given, keep_blank_values=True))
     if isinstance(given, Mapping):
         return {tag["Key"]: tag.get("Value", "") for tag in given.get("TagSet") or () if tag.get("Key")}
     return {}
+
+
+def tags_given(tags: Mapping[str, str]) -> dict[str, Any]:
+    """The keys of tags that an object gets which do not stand in the request."""
+    return {"s3:RequestObjectTag/": dict(tags), "s3:RequestObjectTagKeys": list(tags) or None}
 
 
 def _tag_keys(call: Call, *_: Any) -> Value:

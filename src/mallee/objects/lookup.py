@@ -86,10 +86,18 @@ def bucket(call: Call, member: str = "Bucket") -> Bucket:
 
 
 def fresh(call: Call, member: str = "Bucket") -> Bucket:
-    """The same, as the database has it now: for whoever changes it."""
-    found = records.bucket(call.tx, call.input[member])
+    """The same, as the database has it now: for whoever changes it. Where that is another than the one that is remembered, of which the
+    policies were asked, the call is not done. Raises NoSuchBucket, OperationAborted."""
+    name = call.input[member]
+    found = records.bucket(call.tx, name)
     if found is None:
-        raise no_such_bucket(call.input[member])
+        raise no_such_bucket(name)
+    remembered = memory(call.tx)
+    entry = remembered.known.get(name)
+    if entry is not None and entry[1].id != found.id:
+        remembered.forget(name)
+        told = "A conflicting conditional operation is currently in progress against this resource. Please try again."
+        raise AwsError("OperationAborted", told, status=409)
     return found
 
 

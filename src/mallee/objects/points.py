@@ -104,6 +104,11 @@ def resolve(tx: Tx, name: str) -> AccessPoint | None:
     return None if parts is None else access_point(tx, parts["account"], parts["name"])
 
 
+def host(name: str, account_id: str) -> str:
+    """The first label of its host."""
+    return f"{name}-{account_id}"
+
+
 def new_alias(name: str) -> str:
     return f"{name[:34]}-{ids.new('x')[2:]}{SUFFIX}"
 

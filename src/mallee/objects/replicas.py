@@ -54,7 +54,7 @@ class Actor:
     def of(cls, tx: Tx, arn: str, bucket: Bucket, partition: str) -> Actor:
         """Raises Refused when the role is not there, or S3 may not assume it."""
         role = roles.role_by_name(tx.everyone(), bucket.account_id, arn.rpartition("/")[2])
-        if role is None:
+        if role is None or role.arn(partition) != arn:
             raise Refused(f"there is no role {arn}")
         context = Context({"aws:SourceAccount": bucket.account_id, "aws:SourceArn": f"arn:{partition}:s3:::{bucket.name}"})
         trust = grants.compiled(role.trust_policy, Kind.TRUST, role.name)

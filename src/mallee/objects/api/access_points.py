@@ -8,7 +8,7 @@ from typing import Any
 
 from mallee.identity import quotas
 from mallee.identity.call import Call
-from mallee.objects import lookup, points, policies, public_access
+from mallee.objects import lookup, points, policies, public_access, records
 from mallee.objects.control import on_account, on_point, own_account, the_point
 from mallee.objects.points import ACCESS_POINTS, AccessPoint
 from mallee.objects.quotas import POINTS
@@ -44,6 +44,8 @@ def create_access_point(call: Call) -> dict[str, Any]:
         raise bad_request("Amazon S3 AccessPoint can only be created for existing bucket")
     if found.account_id != given.get("BucketAccountId", account_id):
         raise denied()
+    if records.bucket(call.tx, points.host(name, account_id)) is not None:  # it would be asked in the access point's place
+        raise bad_request("Your Amazon S3 AccessPoint name is invalid")
     quotas.require(call, POINTS, error=_too_many)
     if points.access_point(call.tx, account_id, name) is not None:
         told = "Your previous request to create the named accesspoint succeeded and you already own it."

@@ -44,6 +44,8 @@ def create_bucket(call: Call) -> dict[str, Any]:
     found = records.bucket(call.tx, name)
     if found is not None:
         return _again(call, found, grants)
+    if points.resolve(call.tx, name) is not None:  # whose host this would take
+        raise _taken(name)
     quotas.require(call, BUCKETS, error=_too_many)
     locked = bool(given.get("ObjectLockEnabledForBucket"))
     made = records.add_bucket(

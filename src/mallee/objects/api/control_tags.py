@@ -60,8 +60,9 @@ def _the_bucket(call: Call) -> Bucket:
 
 def _fresh(call: Call) -> Bucket:
     """As the database has it now."""
-    found = records.bucket(call.tx, _the_bucket(call).name)
-    if found is None:
+    asked = _the_bucket(call)
+    found = records.bucket(call.tx, asked.name)
+    if found is None or found.id != asked.id:
         raise lookup.no_such_bucket(call.input["ResourceArn"].rpartition(":")[2])
     return found
 

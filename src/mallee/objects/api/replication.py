@@ -42,7 +42,8 @@ def put_bucket_replication(call: Call) -> None:
     if found.versioning != records.ENABLED:
         raise bad_request("Versioning must be 'Enabled' on the bucket to apply a replication configuration")
     role = _ROLE.fullmatch(given["Role"])
-    if role is None or role["partition"] != call.settings.partition or role["account"] != call.account_id:
+    ours = role is not None and role["partition"] == call.settings.partition and role["account"] == call.account_id
+    if not ours or call.account_id != found.account_id:  # a role of the bucket's account can be passed by that account alone
         raise invalid("Invalid role ARN", "Role", given["Role"])
     rules = replication_checks.checked(given["Rules"])
     for wanted in {rule["Destination"]["Bucket"] for rule in rules}:
