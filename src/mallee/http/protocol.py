@@ -246,7 +246,7 @@ class Connection(HttpToolsProtocol):
         if self._head_bytes > self.limits.head_bytes or len(self.headers) >= self.limits.headers:
             self._refusal = 431
         elif self._refusal is None:
-            name = name.lower()
+            name, value = name.lower(), value.rstrip(b" \t")  # the parser leaves the white space behind a value, which is none of it (RFC 9110, 5.5)
             if name == b"expect" and value.lower() == b"100-continue":
                 self.expect_100_continue = True
             self.headers.append((name, value))

@@ -391,7 +391,8 @@ class Streams:
         answer = call.answer
         body = answer.body
         if isinstance(body, bytes):
-            if not any(name == b"content-length" for name, _ in answer.headers):  # HEAD tells the length of what it leaves out
+            # HEAD tells the length of what it leaves out, and 204 tells none (RFC 9110, 8.6).
+            if answer.status != 204 and not any(name == b"content-length" for name, _ in answer.headers):
                 answer.headers.append((b"content-length", b"%d" % len(body)))
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": body})

@@ -58,7 +58,7 @@ def headers(call: Call) -> Attributes:
     given = call.input
     found: Attributes = {name: given[name] for name in HEADERS if given.get(name) is not None}
     encoding = found.get("ContentEncoding")
-    if encoding is not None:
+    if encoding is not None and "aws-chunked" in encoding.lower():  # how the body came, which is not the object's; all else stays as it was sent
         kept = ",".join(part.strip() for part in encoding.split(",") if not _CHUNKED.fullmatch(part))
         found["ContentEncoding"] = kept
         if not kept:

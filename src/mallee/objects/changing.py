@@ -66,9 +66,10 @@ def _gone(call: Call, version_id: str | None) -> AwsError:
 
 
 def with_(found: Version, name: str, value: Any) -> dict[str, Any]:
-    """The version's attributes with one of them set, or without it where there is nothing to set."""
+    """The version's attributes with one of them set, or without it where there is nothing to set. An empty list is set: an ACL without
+    grants is not the one that an object has without an ACL."""
     made = {each: kept for each, kept in found.attributes.items() if each != name}
-    if value:
+    if value or isinstance(value, list):
         made[name] = value
     return made
 

@@ -4,9 +4,9 @@ An overlay maps shape names to traits of the shape, and of its ``member``, ``key
 protocol of one service, or to all of them ("").
 
 SQS's model describes its JSON protocol only, and dropped the element names of the query protocol, which older clients
-still speak. S3's does not tell of all the canned ACLs that buckets take, and wants a bucket before the key of what is to be
-renamed, which clients leave out; values that S3 has errors of its own for are checked by the operations. S3 Control's has a
-pattern of ARNs that no bucket's ARN meets.
+still speak. S3's does not tell of all the canned ACLs that buckets take, wants a bucket before the key of what is to be
+renamed, which clients leave out, and the slash of a copy's source in the clear, which clients encode; values that S3 has
+errors of its own for are checked by the operations. S3 Control's has a pattern of ARNs that no bucket's ARN meets.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ _S3: Overlay = {
             "bucket-owner-full-control", "log-delivery-write",
         ]
     },
-    "RenameSource": {"pattern": ".+"},
+    "CopySource": {"pattern": ".+"}, "RenameSource": {"pattern": ".+"},
     "CompressionType": {"enum": []}, "ExpressionType": {"enum": []}, "FileHeaderInfo": {"enum": []}, "JSONType": {"enum": []},
     "ObjectAttributes": {"enum": []}, "QuoteFields": {"enum": []},
 }  # fmt: skip

@@ -169,11 +169,12 @@ class Router:
         except AwsError as error:
             return Address(protocol, service, entry.version, "", refusal=error)
         if entry.name == "s3" and found is not None:
-            refusal = _strange_subresource(request, query, service)
+            refusal = _strange_subresource(request, query, service) or _half_a_part(found[0], query, service)
             if refusal is not None:
                 return Address(protocol, service, entry.version, found[0], refusal=refusal)
         if found is None:
-            return Address(protocol, service, entry.version, "")
+            refusal = _no_form(request, path) if entry.name == "s3" else None
+            return Address(protocol, service, entry.version, "", refusal=refusal)
         name, labels, version = found
         return Address(protocol, service, version or entry.version, name, labels)
 
@@ -235,6 +236,28 @@ def _strange_subresource(request: Request, query: list[tuple[str, str]], service
         if not value and key not in service.paths.known and not key.lower().startswith("x-amz-"):
             return service.dialect.unsupported(f"the sub-resource {key[:80]}")
     return None
+
+
+def _half_a_part(name: str, query: list[tuple[str, str]], service: Service) -> AwsError | None:
+    """A part that tells its number or its upload alone must not become the object."""
+    if name not in ("PutObject", "CopyObject"):
+        return None
+    given = {key for key, _ in query}
+    if "uploadId" in given:
+        return service.dialect.unknown(name, "")
+    if "partNumber" in given:
+        told = "This operation does not accept partNumber without uploadId"
+        return AwsError("InvalidArgument", told, status=400, ArgumentName="partNumber", ArgumentValue="partNumber")
+    return None
+
+
+def _no_form(request: Request, path: str) -> AwsError | None:
+    """What is posted to a bucket is a browser's form, and S3 tells those that send it otherwise."""
+    kind = (request.header(b"content-type") or b"").lower()
+    if request.method != "POST" or request.raw_query or "/" in path.strip("/") or path == "/" or kind.startswith(b"multipart/form-data"):
+        return None
+    told = "Bucket POST must be of the enclosure-type multipart/form-data"
+    return AwsError("PreconditionFailed", "At least one of the pre-conditions you specified did not hold", status=412, Condition=told)
 
 
 def credential_scope(request: Request) -> str | None:

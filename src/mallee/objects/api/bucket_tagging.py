@@ -7,6 +7,7 @@ from typing import Any
 from mallee.identity.call import Call
 from mallee.objects import access, buckets, kinds
 from mallee.objects.rules import tags
+from mallee.wire.output import Answered
 
 ACCESS = {
     "get_bucket_tagging": access.bucket("s3:GetBucketTagging"),
@@ -23,13 +24,14 @@ def get_bucket_tagging(call: Call) -> dict[str, Any]:
     return document
 
 
-def put_bucket_tagging(call: Call) -> None:
-    """Replaces all of them. None at all is as if they were deleted."""
+def put_bucket_tagging(call: Call) -> Answered:
+    """Replaces all of them. None at all is as if they were deleted. S3's answer is 204, whatever its model says."""
     wanted = tags.from_set(call.input["Tagging"]["TagSet"], tags.MOST_OF_BUCKET)
     if wanted:
         buckets.put(call, kinds.TAGGING, {"TagSet": tags.to_set(wanted)})
     else:
         buckets.delete(call, kinds.TAGGING)
+    return Answered(204)
 
 
 def delete_bucket_tagging(call: Call) -> None:

@@ -133,7 +133,7 @@ def complete_multipart_upload(call: Call) -> Later:
     writing.check_writable(bucket)
     writing.check_none_match(given)
     wanted = (given.get("MultipartUpload") or {}).get("Parts") or []
-    if not wanted:
+    if not wanted or any(each.get("PartNumber") is None or each.get("ETag") is None for each in wanted):
         told = "The XML you provided was not well-formed or did not validate against our published schema"
         raise AwsError("MalformedXML", told, status=400)
     upload_id = given["UploadId"]

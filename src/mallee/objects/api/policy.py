@@ -10,6 +10,7 @@ from mallee.objects import access, buckets, policies, public_access, records
 from mallee.objects.records import Bucket
 from mallee.objects.rules.refusals import denied
 from mallee.wire.errors import AwsError
+from mallee.wire.output import Answered
 
 ACCESS = {
     "get_bucket_policy": access.bucket("s3:GetBucketPolicy"),
@@ -27,9 +28,10 @@ def get_bucket_policy_status(call: Call) -> dict[str, Any]:
     return {"PolicyStatus": {"IsPublic": public_access.is_public_policy(_the_policy(buckets.the_bucket(call)))}}
 
 
-def put_bucket_policy(call: Call) -> None:
+def put_bucket_policy(call: Call) -> Answered:
     """One that would be public is refused where BlockPublicPolicy is set. One that would shut out the caller itself needs
-    ConfirmRemoveSelfBucketAccess; a root of the bucket's account is never shut out of the policy."""
+    ConfirmRemoveSelfBucketAccess; a root of the bucket's account is never shut out of the policy. S3's answer is 204, whatever its model says,
+    and older clients take no other."""
     found, partition = buckets.changeable(call), call.settings.partition
     own = f"arn:{partition}:s3:::{found.name}"
     text = policies.stored(
@@ -46,6 +48,7 @@ def put_bucket_policy(call: Call) -> None:
             told = "The new bucket policy would not let you change it again: x-amz-confirm-remove-self-bucket-access confirms that."
             raise AwsError("AccessDenied", told, status=403)
     records.change_bucket(call.tx, found, policy=text)
+    return Answered(204)
 
 
 def delete_bucket_policy(call: Call) -> None:

@@ -140,11 +140,24 @@ class RestXmlProtocol(RestProtocol):
 
 
 def _xml_reader(model: Model, operation: Operation, strict: bool) -> Reader:
+    """``strict`` services take a document for what they asked for by its root element, too: an empty one of another kind would otherwise
+    be a valid way to switch everything off."""
     shape = operation.input
     assert shape is not None
+    root = operation.input_traits.get("locationName")
     if "payload" in shape.traits:
-        shape = shape.members[shape.traits["payload"]].shape
-    return xmlin.XmlReaders(model, strict=strict).structure(shape)
+        payload = shape.members[shape.traits["payload"]]
+        root, shape = payload.traits.get("locationName"), payload.shape
+    read = xmlin.XmlReaders(model, strict=strict).structure(shape)
+    if not strict or root is None:
+        return read
+
+    def rooted(node: xmlin.Element) -> Any:
+        if node.name != root:
+            raise Unreadable("unknown").within(node.name)
+        return read(node)
+
+    return rooted
 
 
 # The root elements of S3's answers, which its model leaves out.
