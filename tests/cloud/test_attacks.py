@@ -109,6 +109,10 @@ Objects
   a name that another account takes over meanwhile   tests/cloud/test_attacks_objects.py::test_a_body_that_was_allowed_into_a_bucket_goes_into_no_namesake
                                                      tests/cloud/test_attacks_objects.py::test_a_bucket_that_is_remembered_opens_no_namesake
                                                      tests/cloud/test_attacks_objects.py::test_no_bucket_takes_the_host_of_an_access_point
+                                                     tests/cloud/test_attacks_objects.py::test_another_account_s_access_point_does_not_keep_a_bucket
+  headers that hide in an address                    tests/cloud/test_attacks_objects.py::test_no_header_hides_in_another_s_value
+                                                     tests/cloud/test_attacks_objects.py::test_an_override_forges_no_header
+  the bucket of images                               tests/cloud/test_attacks_objects.py::test_the_bucket_of_images_is_nobody_s_to_change
   confused deputies: roles of replication            tests/cloud/test_attacks_objects.py::test_a_role_of_the_same_name_is_no_role_to_replicate_with
   tags that are not those of the request             tests/cloud/test_attacks_objects.py::test_a_copied_tag_is_not_the_one_that_a_header_names
   locks: by expiry, metadata, another API            tests/cloud/test_attacks_objects.py::test_an_expiry_does_not_hide_what_is_locked

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import datetime
+import io
 import json
 import time
 from typing import Any
+from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 
+import pytest
+from botocore.auth import HmacV1QueryAuth, S3SigV4QueryAuth
+from botocore.awsrequest import AWSRequest
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError
 
-from mallee.objects import lookup
-
-from tests.cloud.harness import TestCloud, refused
-from tests.cloud.s3 import NAME, allow, bucket
+from mallee.objects import internal, lookup, records, store
+from mallee.objects.index import listing
+from tests.cloud.harness import ENDPOINT, Account, TestCloud, refused
+from tests.cloud.s3 import NAME, allow, bucket, presigned
 from tests.cloud.swift import Swift
 from tests.cloud.test_s3_replication import SOURCE, TARGET, configure, pair, role, rule
 from tests.http.server import Client, serving
@@ -226,3 +232,121 @@ def test_no_bucket_takes_the_host_of_an_access_point(cloud: TestCloud) -> None:
     bucket(cloud, f"other-{account_id}", account=theirs)
     with refused("InvalidRequest", 400):
         control.create_access_point(AccountId=account_id, Name="other", Bucket=NAME)
+
+
+def test_another_account_s_access_point_does_not_keep_a_bucket(cloud: TestCloud) -> None:
+    owner, theirs = bucket(cloud), cloud.account()
+    control = cloud.client("s3control", account=theirs)
+    made = control.create_access_point(AccountId=theirs.id, Name="door", Bucket=NAME, BucketAccountId=cloud.admin.id)
+    owner.delete_bucket(Bucket=NAME)
+    bucket(cloud)
+    assert code(cloud.client("s3", account=theirs).list_objects_v2, Bucket=made["Alias"]) == "NoSuchBucket"
+
+
+# ------------------------------------------------------------------------------------------------------- presigned addresses
+
+
+@pytest.mark.parametrize("signer", [HmacV1QueryAuth, S3SigV4QueryAuth])
+def test_no_header_hides_in_another_s_value(sqlite_cloud: TestCloud, signer: Any) -> None:
+    """Version 2 signs headers as lines: what has a line break in its value would be two of them, or one."""
+    owner, pair = bucket(sqlite_cloud), sqlite_cloud.admin.credentials
+    keys = Credentials(pair.access_key_id, pair.secret_access_key)
+    if signer is HmacV1QueryAuth:
+        asked = AWSRequest("PUT", f"{ENDPOINT}/{NAME}/key", headers={"x-amz-meta-a": "1", "x-amz-tagging": "level=secret"})
+        HmacV1QueryAuth(keys).add_auth(asked)
+        assert presigned(sqlite_cloud, asked.url, "PUT")[0] == 200, asked.url
+        parts = urlsplit(asked.url)
+        query = dict(parse_qsl(parts.query))
+        query["x-amz-meta-a"] += f"\nx-amz-tagging:{query.pop('x-amz-tagging')}"
+        url = f"{ENDPOINT}{parts.path}?{urlencode(query, quote_via=quote)}"
+        assert owner.get_object_tagging(Bucket=NAME, Key="key")["TagSet"]
+    else:
+        asked = AWSRequest("PUT", f"{ENDPOINT}/{NAME}/key", params={"x-amz-meta-a": "1\r\nset-cookie: x"})
+        S3SigV4QueryAuth(keys, "s3", "local-1", 900).add_auth(asked)
+        url = asked.url
+    status, _, body = presigned(sqlite_cloud, url, "PUT")
+    assert status in (400, 403), body
+
+
+@pytest.mark.parametrize("name", ["ContentType", "ContentDisposition", "CacheControl", "ContentLanguage", "ContentEncoding"])
+def test_an_override_forges_no_header(sqlite_cloud: TestCloud, name: str) -> None:
+    owner = bucket(sqlite_cloud)
+    owner.put_object(Bucket=NAME, Key="a\r\nset-cookie: x", Body=b"x")
+    given = {"Bucket": NAME, "Key": "a\r\nset-cookie: x", f"Response{name}": "a\r\nset-cookie: x"}
+    status, headers, _ = presigned(sqlite_cloud, owner.generate_presigned_url("get_object", given))
+    assert status == 200 and "set-cookie" not in headers and not any("\n" in value or "\r" in value for value in headers.values())
+
+
+# ---------------------------------------------------------------------------------------------------------- Mallee's own buckets
+
+
+def test_the_bucket_of_images_is_nobody_s_to_change(sqlite_cloud: TestCloud) -> None:
+    cloud = sqlite_cloud
+    internal.put(store.at(cloud.database), internal.IMAGES, "image", 5, io.BytesIO(b"bytes"))
+    theirs = cloud.account()
+    swift = Swift(cloud.admin)
+    name = internal.IMAGES
+    for who in (cloud.admin, theirs):
+        _try_to_change(cloud, who, name)
+        cloud.clock.advance(90_000)
+        cloud.run()
+    for method, path in (("PUT", f"{name}/image"), ("POST", f"{name}/image"), ("DELETE", f"{name}/image"), ("GET", name), ("DELETE", name)):
+        assert swift(method, path, body=b"").status in (401, 403, 404)
+    outsider = cloud.client("s3", account=theirs)
+    for attempt in (
+        lambda: outsider.get_object(Bucket=name, Key="image"),
+        lambda: outsider.head_object(Bucket=name, Key="image"),
+        lambda: outsider.list_objects_v2(Bucket=name),
+        lambda: outsider.copy_object(Bucket=f"mine-{theirs.id}", Key="stolen", CopySource=f"{name}/image"),
+        lambda: outsider.get_object_attributes(Bucket=name, Key="image", ObjectAttributes=["ETag"]),
+        lambda: outsider.select_object_content(
+            Bucket=name, Key="image", Expression="SELECT * FROM s3object", ExpressionType="SQL", InputSerialization={"CSV": {}},
+            OutputSerialization={"CSV": {}},
+        ),
+    ):  # fmt: skip
+        assert code(attempt) in ("AccessDenied", "403"), attempt
+    found = internal.opened(store.at(cloud.database), name, "image")
+    assert found is not None and found.read(0, 5) == b"bytes"
+    found.close()
+    with store.at(cloud.database).index.reading() as tx, cloud.database.reading() as main:
+        there = records.bucket(main, name)
+        assert there is not None and [each.key for each in listing.objects(tx, there.id).entries] == [b"image"]
+
+
+def _try_to_change(cloud: TestCloud, who: Account, name: str) -> None:
+    mine = f"mine-{who.id}"
+    s3 = bucket(cloud, mine, versioning="Enabled", account=who, ownership="ObjectWriter", public=True)
+    s3.put_object(Bucket=mine, Key="key", Body=b"x")
+    arn = role(cloud, account=who)
+    inventory = {
+        "Id": "a", "IsEnabled": True, "IncludedObjectVersions": "All", "Schedule": {"Frequency": "Daily"},
+        "Destination": {"S3BucketDestination": {"Bucket": f"arn:aws:s3:::{name}", "Format": "CSV"}},
+    }  # fmt: skip
+    rules = [{"ID": "a", "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}]
+    statement = {"Effect": "Allow", "Principal": "*", "Action": "s3:*", "Resource": f"arn:aws:s3:::{name}/*"}
+    policy = {"Version": "2012-10-17", "Statement": [statement]}
+    for attempt in (
+        lambda: s3.put_object(Bucket=name, Key="image", Body=b"evil"),
+        lambda: s3.copy_object(Bucket=name, Key="image", CopySource=f"{mine}/key"),
+        lambda: s3.create_multipart_upload(Bucket=name, Key="image"),
+        lambda: s3.delete_object(Bucket=name, Key="image"),
+        lambda: s3.put_object_tagging(Bucket=name, Key="image", Tagging={"TagSet": []}),
+        lambda: s3.put_object_acl(Bucket=name, Key="image", ACL="public-read"),
+        lambda: s3.rename_object(Bucket=name, Key="other", RenameSource="image"),
+        lambda: s3.put_bucket_policy(Bucket=name, Policy=json.dumps(policy)),
+        lambda: s3.put_bucket_acl(Bucket=name, ACL="public-read"),
+        lambda: s3.put_bucket_versioning(Bucket=name, VersioningConfiguration={"Status": "Enabled"}),
+        lambda: s3.put_bucket_lifecycle_configuration(Bucket=name, LifecycleConfiguration={"Rules": rules}),
+        lambda: s3.put_bucket_ownership_controls(Bucket=name, OwnershipControls={"Rules": [{"ObjectOwnership": "ObjectWriter"}]}),
+        lambda: s3.delete_bucket(Bucket=name),
+        lambda: s3.create_bucket(Bucket=name),
+        lambda: configure(s3, arn, rule(name), name=mine),
+        lambda: configure(s3, arn, rule(mine), name=name),
+        lambda: s3.put_bucket_logging(Bucket=mine, BucketLoggingStatus={"LoggingEnabled": {"TargetBucket": name, "TargetPrefix": ""}}),
+        lambda: cloud.client("s3control", account=who).create_access_point(
+            AccountId=who.id, Name="door", Bucket=name, BucketAccountId=cloud.admin.id
+        ),
+    ):
+        assert code(attempt), attempt.__code__.co_names
+    s3.put_bucket_inventory_configuration(Bucket=mine, Id="a", InventoryConfiguration=inventory)  # which goes nowhere
+    assert code(s3.delete_objects, Bucket=name, Delete={"Objects": [{"Key": "image"}]}) == "AccessDenied"

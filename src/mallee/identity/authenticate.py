@@ -52,6 +52,7 @@ GLOBAL_SERVICES = frozenset({"iam", "sts", "route53", "organizations", "cloudfro
 _OF_PARAMETERS = frozenset({"ec2", "query"})
 _S3 = frozenset({"s3", "s3control"})
 
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _DIGEST = re.compile(r"[0-9a-fA-F]{64}")
 
 
@@ -355,12 +356,15 @@ def _hoist(
     request: Request, pairs: sigv4.Pairs, besides: frozenset[bytes] = frozenset(), without: frozenset[bytes] = frozenset()
 ) -> None:
     """Whoever presigns an address may put headers into its query (``x-amz-acl``), which then count as if they had been sent; what was sent
-    as a header stands."""
+    as a header stands. Raises Refused for what could not be sent as one."""
     for raw_name, value in pairs:
         name = raw_name.lower()
         if (
             (name.startswith(b"x-amz-") and name not in _OF_SIGNATURE and name not in without) or name in besides
         ) and request.header(name) is None:
+            if _CONTROL.search(value):  # as no header could have it: version 2 would not tell it from two headers
+                text = f"The value of {name.decode('latin-1')} cannot stand in a header."
+                raise Refused(INCOMPLETE, text, argument=(name.decode("latin-1"), value.decode("utf-8", "replace")))
             request.add_header(name, value)
 
 

@@ -73,7 +73,11 @@ _OF_ACCOUNT = (
     .limit(bindparam("most"))
 )
 _OF_ACCOUNT_AND_BUCKET = _OF_ACCOUNT.where(ACCESS_POINTS.c.bucket == bindparam("bucket"))
-_OF_BUCKET = select(ACCESS_POINTS.c.alias).where(ACCESS_POINTS.c.bucket_id == bindparam("bucket_id")).limit(1)
+_OF_BUCKET = (
+    select(ACCESS_POINTS.c.alias)
+    .where(ACCESS_POINTS.c.bucket_id == bindparam("bucket_id"), ACCESS_POINTS.c.account_id == bindparam("account"))
+    .limit(1)
+)
 
 
 def access_point(tx: Tx, account_id: str, name: str) -> AccessPoint | None:
@@ -92,7 +96,8 @@ def access_points(tx: Tx, account_id: str, bucket: str | None, after: str, most:
 
 
 def has_any(tx: Tx, bucket: Bucket) -> bool:
-    return tx.everyone().first(_OF_BUCKET, bucket_id=bucket.id) is not None
+    """Of its own account. Others', made without its leave, lead nowhere once the bucket is gone, and do not keep it."""
+    return tx.everyone().first(_OF_BUCKET, bucket_id=bucket.id, account=bucket.account_id) is not None
 
 
 def resolve(tx: Tx, name: str) -> AccessPoint | None:
