@@ -112,6 +112,7 @@ Objects
                                                      tests/cloud/test_attacks_objects.py::test_another_account_s_access_point_does_not_keep_a_bucket
   headers that hide in an address                    tests/cloud/test_attacks_objects.py::test_no_header_hides_in_another_s_value
                                                      tests/cloud/test_attacks_objects.py::test_an_override_forges_no_header
+                                                     tests/cloud/test_attacks_objects.py::test_what_a_configuration_says_forges_no_header
   the bucket of images                               tests/cloud/test_attacks_objects.py::test_the_bucket_of_images_is_nobody_s_to_change
   confused deputies: roles of replication            tests/cloud/test_attacks_objects.py::test_a_role_of_the_same_name_is_no_role_to_replicate_with
   tags that are not those of the request             tests/cloud/test_attacks_objects.py::test_a_copied_tag_is_not_the_one_that_a_header_names

@@ -350,3 +350,23 @@ def _try_to_change(cloud: TestCloud, who: Account, name: str) -> None:
         assert code(attempt), attempt.__code__.co_names
     s3.put_bucket_inventory_configuration(Bucket=mine, Id="a", InventoryConfiguration=inventory)  # which goes nowhere
     assert code(s3.delete_objects, Bucket=name, Delete={"Objects": [{"Key": "image"}]}) == "AccessDenied"
+
+
+def test_what_a_configuration_says_forges_no_header(sqlite_cloud: TestCloud) -> None:
+    owner = bucket(sqlite_cloud)
+    evil = "x\r\nset-cookie: a"
+    owner.put_object(Bucket=NAME, Key="key", Body=b"x")
+    rules = [{"ID": evil, "Status": "Enabled", "Filter": {"Prefix": ""}, "Expiration": {"Days": 1}}]
+    code(owner.put_bucket_lifecycle_configuration, Bucket=NAME, LifecycleConfiguration={"Rules": rules})
+    default = {"SSEAlgorithm": "aws:kms", "KMSMasterKeyID": evil}
+    code(
+        owner.put_bucket_encryption, Bucket=NAME,
+        ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": default}]},
+    )  # fmt: skip
+    for rule in ({"ExposeHeaders": [evil]}, {"AllowedHeaders": [evil]}, {"AllowedOrigins": [evil]}, {"AllowedOrigins": ["*\r\nset-cookie: a"]}):
+        given = {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"]} | rule
+        code(owner.put_bucket_cors, Bucket=NAME, CORSConfiguration={"CORSRules": [given]})
+        for operation in ("get_object", "put_object"):
+            url = owner.generate_presigned_url(operation, {"Bucket": NAME, "Key": "key"})
+            _, headers, _ = presigned(sqlite_cloud, url, operation[:3].upper(), origin="http://a")
+            assert "set-cookie" not in headers and not any("\n" in value or "\r" in value for value in headers.values()), headers

@@ -7,6 +7,7 @@ https://docs.aws.amazon.com/AmazonS3/latest/userguide/cors.html
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from mallee.http.dispatch import Answer, Dispatcher
@@ -16,6 +17,7 @@ from mallee.objects.rules import cors
 from mallee.objects.rules.cors import Rule
 from mallee.wire import AwsError, Headers, Request
 
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _NOT_ENABLED = "CORSResponse: CORS is not enabled for this bucket."
 _NOT_ALLOWED = (
     "CORSResponse: This CORS request is not allowed. This is usually because the evalution of Origin, request method / "
@@ -94,4 +96,5 @@ def _text(request: Request, name: bytes) -> str:
 
 
 def _encoded(told: list[tuple[str, str]]) -> Headers:
-    return [(name.encode(), value.encode("latin-1", "replace")) for name, value in told]
+    """A configuration is a document, whose texts may have line breaks: they end no header."""
+    return [(name.encode(), _CONTROL.sub(" ", value).encode("latin-1", "replace")) for name, value in told]
