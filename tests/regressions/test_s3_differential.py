@@ -3,15 +3,19 @@ documentation who was right."""
 
 from __future__ import annotations
 
+import datetime
 import hashlib
+import json
 from base64 import b64encode
 from typing import Any
+from xml.etree import ElementTree
 
 import pytest
 from botocore.auth import S3SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 
+from tests.cloud import forms
 from tests.cloud.harness import ENDPOINT, TestCloud, refused
 from tests.cloud.s3 import NAME, bucket
 from tests.http.server import serving
@@ -105,6 +109,17 @@ def test_what_is_posted_to_a_bucket_is_a_form(sqlite_cloud: TestCloud) -> None:
     assert status == 412 and b"<Condition>Bucket POST must be of the enclosure-type multipart/form-data</Condition>" in body
 
 
+def test_a_form_is_for_the_bucket_that_its_signer_named(sqlite_cloud: TestCloud) -> None:
+    """Without that, who had a form could send it to any of the signer's buckets."""
+    bucket(sqlite_cloud)
+    before = datetime.datetime.now(datetime.UTC) + datetime.timedelta(hours=1)
+    document: dict[str, Any] = {"expiration": before.strftime("%Y-%m-%dT%H:%M:%SZ"), "conditions": [["starts-with", "$key", ""]]}
+    for conditions, status in (([], 403), ([{"bucket": NAME}], 204)):
+        text = json.dumps(document | {"conditions": document["conditions"] + conditions})
+        told, _, body = forms.send(sqlite_cloud, forms.encoded(forms.signed_by(sqlite_cloud, text, version=2)))
+        assert told == status and (status == 204 or b"Extra input fields: bucket" in body)
+
+
 # ------------------------------------------------------------------------------------------------------------- headers
 
 
@@ -131,6 +146,34 @@ def test_white_space_behind_a_value_is_none_of_it() -> None:
         client.send(b"GET / HTTP/1.1\r\nHost: x \t\r\nX-Amz-Meta-A: \t two  words \t \r\nX-Amz-Meta-B:  \r\n\r\n")
         assert client.answer()[0] == 204
     assert found == [(b"host", b"x"), (b"x-amz-meta-a", b"two  words"), (b"x-amz-meta-b", b"")]
+
+
+# ------------------------------------------------------------------------------------------------------------ listings
+
+
+def test_delete_markers_stand_among_the_versions(sqlite_cloud: TestCloud) -> None:
+    """minio-go, and with it mc, takes versions of a key in the order in which the XML has them."""
+    s3 = bucket(sqlite_cloud, versioning="Enabled")
+    made = []
+    for key in ("a", "b/c", "d"):
+        for step in ("put", "delete", "delete", "put"):
+            done = s3.put_object(Bucket=NAME, Key=key, Body=b"x") if step == "put" else s3.delete_object(Bucket=NAME, Key=key)
+            made.append((key, "Version" if step == "put" else "DeleteMarker", done["VersionId"]))
+    _, _, body = send(sqlite_cloud, "GET", f"/{NAME}", "versions")
+    root = ElementTree.fromstring(body)
+    names = [each.tag.rpartition("}")[2] for each in root]
+    found = [
+        (each.findtext("{*}Key"), name, each.findtext("{*}VersionId"))
+        for each, name in zip(root, names, strict=True) if name in ("Version", "DeleteMarker")
+    ]  # fmt: skip
+    made.reverse()
+    assert found == sorted(made, key=lambda each: each[0])
+    _, _, body = send(sqlite_cloud, "GET", f"/{NAME}", "delimiter=%2F&versions=")
+    assert [each.tag.rpartition("}")[2] for each in ElementTree.fromstring(body)][-1] == "CommonPrefixes"
+    told = s3.list_object_versions(Bucket=NAME, Delimiter="/")
+    assert (len(told["Versions"]), len(told["DeleteMarkers"]), told["CommonPrefixes"]) == (4, 4, [{"Prefix": "b/"}])
+    empty = s3.list_object_versions(Bucket=NAME, Prefix="none")
+    assert "Versions" not in empty and "DeleteMarkers" not in empty
 
 
 # ---------------------------------------------------------------------------------------------------------------- ACLs

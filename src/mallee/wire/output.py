@@ -27,6 +27,19 @@ class Answered(dict[str, Any]):
         self.status = status
 
 
+class Among(list[Any]):
+    """A list whose members stand among those of other lists of the same answer, in XML that has no element around any of them.
+    ``places`` tells where, one for each, rising."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.places: list[int] = []
+
+    def put(self, place: int, member: Any) -> None:
+        self.places.append(place)
+        self.append(member)
+
+
 def number_text(value: Any) -> str:
     value = float(value)
     if math.isfinite(value):

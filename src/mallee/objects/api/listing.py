@@ -18,6 +18,7 @@ from mallee.objects.index.rows import Entry
 from mallee.objects.index.walk import Page
 from mallee.objects.rules import restores
 from mallee.wire.errors import AwsError
+from mallee.wire.output import Among
 
 ACCESS = {
     "list_objects": access.listing("ListBucket"),
@@ -88,18 +89,17 @@ def list_object_versions(call: Call) -> dict[str, Any]:
             version_marker=version_marker or "", limit=limit,
         )  # fmt: skip
     owner, restored = pages.Owners(call), _restored(call, bucket.id, page.entries)
-    found: list[dict[str, Any]] = []
-    markers: list[dict[str, Any]] = []
-    for entry in page.entries:
+    found, markers = Among(), Among()
+    for place, entry in enumerate(page.entries):
         one = {
             "Key": encode(pages.text(entry.key)), "VersionId": entry.version_id, "IsLatest": entry.is_latest, "LastModified": entry.modified,
             "Owner": owner(entry.owner),
         }  # fmt: skip
         if entry.deleted:
-            markers.append(one)
+            markers.put(place, one)
         else:
             one |= {"ETag": f'"{entry.etag}"', "Size": entry.size, "StorageClass": entry.storage_class, **_checksum(entry)}
-            found.append(one | restored.get((entry.key, entry.version_id), {}))
+            found.put(place, one | restored.get((entry.key, entry.version_id), {}))
     answer = {
         "Name": bucket.name, "Prefix": encode(given.get("Prefix", "")), "KeyMarker": encode(key_marker),
         "VersionIdMarker": version_marker or "", "MaxKeys": limit, "IsTruncated": page.next is not None, "Versions": found,

@@ -1,8 +1,8 @@
 """The policy of a form that a browser sends to S3: what its signer lets be uploaded by whoever has the form.
 
 AWS: "POST policy" and "Upload examples". A policy is a JSON document in base64, signed as it is: an expiration and conditions. Every condition
-must hold, and every field of the form must be named by one, but for the policy itself, what signs it, the file, and fields that begin with
-``x-ignore-``. Names of fields are compared without regard to case; values are those after ``${filename}`` was filled in.
+must hold, and every field of the form, and the bucket, must be named by one, but for the policy itself, what signs it, the file, and fields that
+begin with ``x-ignore-``. Names of fields are compared without regard to case; values are those after ``${filename}`` was filled in.
 
 What is wrong with the document is ``InvalidPolicyDocument``; what it does not allow is ``AccessDenied``, each with AWS's own words.
 """
@@ -23,7 +23,7 @@ from mallee.wire.errors import AwsError
 MOST: Final = 64 * 1024
 """Characters of a policy as it stands in the form."""
 
-_FREE: Final = frozenset({"awsaccesskeyid", "signature", "x-amz-signature", "policy", "file", "bucket"})
+_FREE: Final = frozenset({"awsaccesskeyid", "signature", "x-amz-signature", "policy", "file"})
 _EXPIRATION = re.compile(r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.\d{1,9})?Z", re.ASCII)
 _OPERATORS: Final = {"eq": "eq", "starts-with": "starts-with"}
 _RANGE: Final = "content-length-range"

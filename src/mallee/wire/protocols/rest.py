@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from heapq import merge
+from itertools import groupby
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mallee.wire import jsonbody, times, xmlin
@@ -206,7 +209,28 @@ def _xml_writer(model: Model, operation: Operation, service: Service, version: s
     if "payload" in shape.traits:
         payload = shape.members[shape.traits["payload"]]
         root, shape = payload.wire_name, payload.shape
-    return XmlWriters(model, times.iso_millis if s3 else times.iso).enclosed(shape, root, namespace(service, version))
+    writers = XmlWriters(model, times.iso_millis if s3 else times.iso)
+    if s3 and operation.name == "ListObjectVersions":
+        return _among(f'<{root} xmlns="{namespace(service, version)}">', f"</{root}>", writers.content(shape), ("Versions", "DeleteMarkers"))
+    return writers.enclosed(shape, root, namespace(service, version))
+
+
+def _among(opening: str, closing: str, content: Writer, names: tuple[str, ...]) -> Writer:
+    """The lists of these names (each an `Among`) are written as one, their members in the order of their places: versions and delete
+    markers of a key follow each other by age, and clients that read S3's XML themselves take them so."""
+
+    def write(value: dict[str, Any], put: Any) -> None:
+        put(opening)
+        before = {name: item for name, item in value.items() if name not in names}
+        after = {"CommonPrefixes": before.pop("CommonPrefixes", None)}
+        content(before, put)
+        placed = merge(*([(place, name, item) for place, item in zip(value[name].places, value[name], strict=True)] for name in names))
+        for name, run in groupby(placed, itemgetter(1)):
+            content({name: [item for _, _, item in run]}, put)
+        content(after, put)
+        put(closing)
+
+    return write
 
 
 def _location(xmlns: str) -> Writer:
