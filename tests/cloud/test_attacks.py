@@ -115,6 +115,10 @@ Objects
                                                      tests/cloud/test_attacks_objects.py::test_what_a_configuration_says_forges_no_header
   the bucket of images                               tests/cloud/test_attacks_objects.py::test_the_bucket_of_images_is_nobody_s_to_change
   confused deputies: roles of replication            tests/cloud/test_attacks_objects.py::test_a_role_of_the_same_name_is_no_role_to_replicate_with
+                                                     tests/cloud/test_attacks_objects.py::test_a_public_policy_that_is_restricted_takes_no_replicas
+  forms brought elsewhere                            tests/cloud/test_attacks_objects.py::test_a_form_is_for_its_own_bucket_and_key
+  uploads begun by others                            tests/cloud/test_attacks_objects.py::test_an_upload_is_its_beginner_s_and_the_bucket_owner_s
+  customers' keys                                    tests/cloud/test_attacks_objects.py::test_a_customer_s_key_is_for_its_own_object
   tags that are not those of the request             tests/cloud/test_attacks_objects.py::test_a_copied_tag_is_not_the_one_that_a_header_names
   locks: by expiry, metadata, another API            tests/cloud/test_attacks_objects.py::test_an_expiry_does_not_hide_what_is_locked
                                                      tests/cloud/test_attacks_objects.py::test_who_may_put_buries_no_version

@@ -18,7 +18,7 @@ from botocore.exceptions import ClientError
 from mallee.objects import internal, lookup, records, store
 from mallee.objects.index import listing
 from tests.cloud.harness import ENDPOINT, Account, TestCloud, refused
-from tests.cloud.s3 import NAME, allow, bucket, presigned
+from tests.cloud.s3 import NAME, OPEN, allow, bucket, presigned
 from tests.cloud.swift import Swift
 from tests.cloud.test_s3_replication import SOURCE, TARGET, configure, pair, role, rule
 from tests.http.server import Client, serving
@@ -162,6 +162,20 @@ def test_a_role_of_the_same_name_is_no_role_to_replicate_with(cloud: TestCloud) 
     owner.put_object(Bucket=SOURCE, Key="key", Body=b"secret")
     cloud.run()
     assert attacker.list_objects_v2(Bucket=TARGET)["KeyCount"] == 0
+
+
+@pytest.mark.parametrize("restricted", [True, False])
+def test_a_public_policy_that_is_restricted_takes_no_replicas(cloud: TestCloud, restricted: bool) -> None:
+    theirs = cloud.account()
+    victim = bucket(cloud, TARGET, versioning="Enabled", public=True)
+    allow(victim, "s3:ReplicateObject", name=TARGET)
+    blocks = OPEN | {"RestrictPublicBuckets": restricted}
+    victim.put_public_access_block(Bucket=TARGET, PublicAccessBlockConfiguration=blocks)
+    attacker = bucket(cloud, SOURCE, versioning="Enabled", account=theirs)
+    configure(attacker, role(cloud, account=theirs), rule())
+    attacker.put_object(Bucket=SOURCE, Key="key", Body=b"unasked")
+    cloud.run()
+    assert victim.list_objects_v2(Bucket=TARGET)["KeyCount"] == (0 if restricted else 1)
 
 
 def test_a_copied_tag_is_not_the_one_that_a_header_names(cloud: TestCloud) -> None:
@@ -363,10 +377,80 @@ def test_what_a_configuration_says_forges_no_header(sqlite_cloud: TestCloud) -> 
         owner.put_bucket_encryption, Bucket=NAME,
         ServerSideEncryptionConfiguration={"Rules": [{"ApplyServerSideEncryptionByDefault": default}]},
     )  # fmt: skip
-    for rule in ({"ExposeHeaders": [evil]}, {"AllowedHeaders": [evil]}, {"AllowedOrigins": [evil]}, {"AllowedOrigins": ["*\r\nset-cookie: a"]}):
-        given = {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"]} | rule
+    for more in ({"ExposeHeaders": [evil]}, {"AllowedHeaders": [evil]}, {"AllowedOrigins": [evil]}, {"AllowedOrigins": ["*\r\nset-cookie: a"]}):
+        given = {"AllowedMethods": ["GET", "PUT"], "AllowedOrigins": ["*"]} | more
         code(owner.put_bucket_cors, Bucket=NAME, CORSConfiguration={"CORSRules": [given]})
         for operation in ("get_object", "put_object"):
             url = owner.generate_presigned_url(operation, {"Bucket": NAME, "Key": "key"})
             _, headers, _ = presigned(sqlite_cloud, url, operation[:3].upper(), origin="http://a")
             assert "set-cookie" not in headers and not any("\n" in value or "\r" in value for value in headers.values()), headers
+
+
+# ------------------------------------------------------------------------------------------------------------------ other doors
+
+
+def test_a_form_is_for_its_own_bucket_and_key(sqlite_cloud: TestCloud) -> None:
+    """What was signed for one bucket, sent to another of the same owner, by another key, or with further fields."""
+    owner = bucket(sqlite_cloud)
+    bucket(sqlite_cloud, "another-bucket", lock=True)
+    made = owner.generate_presigned_post(NAME, "in/${filename}", Fields={"acl": "private"}, Conditions=[{"acl": "private"}])
+    for name, more in (
+        ("another-bucket", {}), (NAME, {"key": "elsewhere/${filename}"}), (NAME, {"bucket": "another-bucket", "x-amz-meta-a": "1"}),
+        (NAME, {"x-amz-tagging": "a=b"}), (NAME, {"acl": "public-read"}), (NAME, {"x-amz-copy-source": f"{NAME}/x"}),
+        (NAME, {"x-amz-mallee-replica": "x"}), (NAME, {"X-Amz-Date": "20990101T000000Z"}),
+    ):  # fmt: skip
+        status = _form(sqlite_cloud, name, made["fields"] | more)
+        assert status in (400, 403), (name, more, status)
+    assert _form(sqlite_cloud, NAME, made["fields"]) == 204
+    for name in (NAME, "another-bucket"):
+        assert owner.list_objects_v2(Bucket=name)["KeyCount"] == (1 if name == NAME else 0)
+
+
+def _form(cloud: TestCloud, name: str, fields: dict[str, str]) -> int:
+    parts = [f'--b\r\nContent-Disposition: form-data; name="{field}"\r\n\r\n{value}\r\n' for field, value in fields.items()]
+    parts.append('--b\r\nContent-Disposition: form-data; name="file"; filename="f"\r\n\r\nx\r\n--b--\r\n')
+    body = "".join(parts).encode()
+    sent = [(b"host", b"mallee.test:8773"), (b"content-type", b"multipart/form-data; boundary=b"), (b"content-length", b"%d" % len(body))]
+    return cloud.request("POST", f"/{name}", "", sent, body)[0]
+
+
+def test_an_upload_is_its_beginner_s_and_the_bucket_owner_s(cloud: TestCloud) -> None:
+    """Whoever may put there may add parts; an outsider learns, lists, ends and takes nothing, whether he knows the id or not."""
+    owner, outsider = bucket(cloud), cloud.client("s3", account=cloud.account())
+    upload = owner.create_multipart_upload(Bucket=NAME, Key="key")["UploadId"]
+    owner.upload_part(Bucket=NAME, Key="key", UploadId=upload, PartNumber=1, Body=b"secret")
+    for known in (upload, "0" * len(upload)):
+        named = {"Bucket": NAME, "Key": "key", "UploadId": known}
+        parts = {"Parts": [{"PartNumber": 1, "ETag": "0" * 32}]}
+        for attempt in (
+            lambda named=named: outsider.list_parts(**named),
+            lambda named=named: outsider.abort_multipart_upload(**named),
+            lambda named=named: outsider.upload_part(**named, PartNumber=1, Body=b"evil"),
+            lambda named=named: outsider.upload_part_copy(**named, PartNumber=1, CopySource=f"{NAME}/x"),
+            lambda named=named, parts=parts: outsider.complete_multipart_upload(**named, MultipartUpload=parts),
+        ):  # fmt: skip
+            assert code(attempt) == "AccessDenied"
+    assert code(outsider.list_multipart_uploads, Bucket=NAME) == "AccessDenied"
+    bucket(cloud, "another-bucket")
+    assert code(owner.list_parts, Bucket="another-bucket", Key="key", UploadId=upload) == "NoSuchUpload"
+    assert code(owner.list_parts, Bucket=NAME, Key="other", UploadId=upload) == "NoSuchUpload"
+    assert len(owner.list_parts(Bucket=NAME, Key="key", UploadId=upload)["Parts"]) == 1
+
+
+def test_a_customer_s_key_is_for_its_own_object(sqlite_cloud: TestCloud) -> None:
+    sqlite_cloud.scheme = "https"  # a customer's key goes over no open wire
+    owner = bucket(sqlite_cloud)
+    one, other = "1" * 32, "2" * 32
+    owner.put_object(Bucket=NAME, Key="key", Body=b"secret", SSECustomerAlgorithm="AES256", SSECustomerKey=one)
+    for given in ({}, {"SSECustomerAlgorithm": "AES256", "SSECustomerKey": other}):
+        assert code(owner.get_object, Bucket=NAME, Key="key", **given) in ("AccessDenied", "InvalidRequest")
+        source = {f"CopySource{name}": value for name, value in given.items()}
+        assert code(owner.copy_object, Bucket=NAME, Key="copy", CopySource=f"{NAME}/key", **source) in ("AccessDenied", "InvalidRequest")
+        assert code(
+            owner.select_object_content, Bucket=NAME, Key="key", Expression="SELECT * FROM s3object", ExpressionType="SQL",
+            InputSerialization={"CSV": {}}, OutputSerialization={"CSV": {}}, **given,
+        ) in ("AccessDenied", "InvalidRequest")  # fmt: skip
+    swift = Swift(sqlite_cloud.admin)
+    assert swift("GET", f"{NAME}/key").status in (400, 403)
+    assert swift("COPY", f"{NAME}/key", destination=f"{NAME}/copy").status in (400, 403)
+    assert owner.list_objects_v2(Bucket=NAME)["KeyCount"] == 1

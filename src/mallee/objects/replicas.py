@@ -22,7 +22,7 @@ from mallee.identity.rules.evaluate import Grants, Question, decide
 from mallee.identity.rules.policy import Kind
 from mallee.identity.rules.principals import service
 from mallee.identity.sessions import role_session_arn
-from mallee.objects import capacity, encryption, lookup, reading, receiving, records, writing
+from mallee.objects import capacity, encryption, lookup, public_access, reading, receiving, records, writing
 from mallee.objects.attributes import default_retention
 from mallee.objects.engine.base import Label
 from mallee.objects.index import locks, placing, versions
@@ -149,7 +149,15 @@ def target_of(tx: Tx, source: Bucket, destination: dict[str, Any]) -> Bucket:
         raise Refused(f"the bucket {found.name} does not keep versions")
     if destination.get("Account", found.account_id) != found.account_id:
         raise Refused(f"the bucket {found.name} belongs to another account")
+    if found.account_id != source.account_id and _is_restricted(tx, found):
+        raise Refused(f"the bucket {found.name} restricts a policy that is public to its own account")
     return found
+
+
+def _is_restricted(tx: Tx, found: Bucket) -> bool:
+    """Whether its policy lets in nobody of another account, since it is public."""
+    public = found.policy is not None and public_access.is_public_policy(found.policy)
+    return public and public_access.RESTRICT in public_access.blocked(tx, found)
 
 
 def made(
