@@ -148,6 +148,24 @@ def test_white_space_behind_a_value_is_none_of_it() -> None:
     assert found == [(b"host", b"x"), (b"x-amz-meta-a", b"two  words"), (b"x-amz-meta-b", b"")]
 
 
+def test_a_304_has_no_length_of_its_own(sqlite_cloud: TestCloud) -> None:
+    s3 = bucket(sqlite_cloud)
+    etag = s3.put_object(Bucket=NAME, Key="key", Body=b"x")["ETag"]
+    for method in ("GET", "HEAD"):
+        status, headers, body = send(sqlite_cloud, method, f"/{NAME}/key", if_none_match=etag)
+        assert (status, body, headers["etag"]) == (304, b"", etag) and "content-length" not in headers
+
+
+def test_until_when_an_object_is_kept_is_told_as_clients_read_it(sqlite_cloud: TestCloud) -> None:
+    """AWS's SDKs for Go, Rust and Java take no other form in this header, and with it no answer to HEAD."""
+    s3 = bucket(sqlite_cloud, lock=True)
+    until = datetime.datetime(2080, 1, 2, 3, 4, 5, tzinfo=datetime.UTC)
+    s3.put_object(Bucket=NAME, Key="key", Body=b"x", ObjectLockMode="GOVERNANCE", ObjectLockRetainUntilDate=until)
+    _, headers, _ = send(sqlite_cloud, "HEAD", f"/{NAME}/key")
+    assert headers["x-amz-object-lock-retain-until-date"] == "2080-01-02T03:04:05Z" and headers["last-modified"].endswith(" GMT")
+    assert s3.head_object(Bucket=NAME, Key="key")["ObjectLockRetainUntilDate"] == until
+
+
 # ------------------------------------------------------------------------------------------------------------ listings
 
 

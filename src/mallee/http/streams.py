@@ -391,8 +391,8 @@ class Streams:
         answer = call.answer
         body = answer.body
         if isinstance(body, bytes):
-            # HEAD tells the length of what it leaves out, and 204 tells none (RFC 9110, 8.6).
-            if answer.status != 204 and not any(name == b"content-length" for name, _ in answer.headers):
+            # HEAD tells the length of what it leaves out; 204 tells none, and 304 none but that of its 200 (RFC 9110, 8.6).
+            if answer.status not in (204, 304) and not any(name == b"content-length" for name, _ in answer.headers):
                 answer.headers.append((b"content-length", b"%d" % len(body)))
             await send({"type": "http.response.start", "status": answer.status, "headers": answer.headers})
             await send({"type": "http.response.body", "body": body})

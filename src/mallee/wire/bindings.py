@@ -216,7 +216,7 @@ def _header_formatter(member: Member) -> Callable[[Any], str]:
         return lambda value: b64encode(json.dumps(value, separators=(",", ":")).encode()).decode("ascii")
     kind = member.shape.type
     if kind == "timestamp":
-        return text_formatter(member, times.http_date, "rfc822")
+        return text_formatter(member, times.iso, "rfc822")
     if kind == "string":
         return _plain
     if kind == "list":

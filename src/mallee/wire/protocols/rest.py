@@ -16,6 +16,7 @@ from mallee.wire.protocols import events
 from mallee.wire.protocols.base import Protocol, Told, told
 from mallee.wire.protocols.json import error_body
 from mallee.wire.protocols.query import namespace, write_fields
+from mallee.wire.output import Among
 from mallee.wire.reading import Reader, Unreadable
 from mallee.wire.values import ValueReaders
 from mallee.wire.xmlout import DECLARATION, Writer, XmlWriters, escaped
@@ -216,7 +217,7 @@ def _xml_writer(model: Model, operation: Operation, service: Service, version: s
 
 
 def _among(opening: str, closing: str, content: Writer, names: tuple[str, ...]) -> Writer:
-    """The lists of these names (each an `Among`) are written as one, their members in the order of their places: versions and delete
+    """The lists of these names (`Among`) are written as one, their members in the order of their places: versions and delete
     markers of a key follow each other by age, and clients that read S3's XML themselves take them so."""
 
     def write(value: dict[str, Any], put: Any) -> None:
@@ -224,13 +225,18 @@ def _among(opening: str, closing: str, content: Writer, names: tuple[str, ...]) 
         before = {name: item for name, item in value.items() if name not in names}
         after = {"CommonPrefixes": before.pop("CommonPrefixes", None)}
         content(before, put)
-        placed = merge(*([(place, name, item) for place, item in zip(value[name].places, value[name], strict=True)] for name in names))
+        placed = merge(*(_placed(name, value.get(name) or ()) for name in names))
         for name, run in groupby(placed, itemgetter(1)):
             content({name: [item for _, _, item in run]}, put)
         content(after, put)
         put(closing)
 
     return write
+
+
+def _placed(name: str, members: Any) -> list[tuple[int, str, Any]]:
+    places = members.places if isinstance(members, Among) else range(len(members))
+    return [(place, name, item) for place, item in zip(places, members, strict=True)]
 
 
 def _location(xmlns: str) -> Writer:
