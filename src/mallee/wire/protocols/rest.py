@@ -12,11 +12,11 @@ from mallee.wire.bindings import RequestBinding, ResponseBinding, rest_query
 from mallee.wire.errors import AwsError
 from mallee.wire.message import Headers, Request, Response, header_value
 from mallee.wire.model import Model, Operation
+from mallee.wire.output import Among
 from mallee.wire.protocols import events
 from mallee.wire.protocols.base import Protocol, Told, told
 from mallee.wire.protocols.json import error_body
 from mallee.wire.protocols.query import namespace, write_fields
-from mallee.wire.output import Among
 from mallee.wire.reading import Reader, Unreadable
 from mallee.wire.values import ValueReaders
 from mallee.wire.xmlout import DECLARATION, Writer, XmlWriters, escaped
