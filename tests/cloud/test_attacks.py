@@ -125,6 +125,7 @@ Objects
   locks: by replication                              tests/cloud/test_attacks_objects.py::test_an_original_s_owner_does_not_unlock_its_replica
                                                      tests/cloud/test_attacks_objects.py::test_a_hold_that_came_with_the_original_goes_with_it
   locks: by what is remembered of a bucket           tests/regressions/test_locked_null_versions.py::test_nothing_replaces_it
+  patterns that take forever                         tests/cloud/test_attacks_objects.py::test_a_pattern_of_a_select_takes_seconds_at_most
   manifests of manifests                             tests/cloud/test_attacks_objects.py::test_a_manifest_of_manifests_is_removed_in_bounded_time
 
 Too much, too deep, too slow

@@ -2,15 +2,20 @@
 
 A pattern is cut at its ``%`` into segments. The first and the last are tied to the ends of the text; each one between is
 taken at its leftmost place after the one before, which is right because a segment has a fixed length. No place is
-looked at twice for one segment, so the worst text costs its length times the pattern's, in short steps.
+looked at twice for one segment, and a segment that has to be looked for has few pieces (``MOST_PIECES``), so the worst text costs its length
+times that.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
+from typing import Final
 
 from mallee.objects.select.errors import fail
+
+
+MOST_PIECES: Final = 64
 
 
 class _Segment:
@@ -72,6 +77,8 @@ def _compiled(pattern: str, escape: str | None) -> Callable[[str], bool]:
     if len(parts) == 1:
         return lambda text: len(text) == first.length and first.at(text, 0)
     between = [_Segment(part) for part in parts[1:-1] if part]
+    if any(len(segment.pieces) > MOST_PIECES for segment in between):
+        fail("LikeInvalidInputs", f"The pattern has more than {MOST_PIECES} pieces of text between two %.")
 
     def matches(text: str) -> bool:
         end = len(text) - last.length
