@@ -58,6 +58,14 @@ def test_what_is_no_list_of_deletes_deletes_nothing(sqlite_cloud: TestCloud) -> 
         s3.head_object(Bucket=NAME, Key="key")
 
 
+@pytest.mark.parametrize(("quiet", "told"), [("1", False), ("0", True), (" true ", False), ("false", True), ("yes", None)])
+def test_a_boolean_is_one_of_xml_schema(sqlite_cloud: TestCloud, quiet: str, told: bool | None) -> None:
+    bucket(sqlite_cloud)
+    document = f"<Delete><Quiet>{quiet}</Quiet><Object><Key>key</Key></Object></Delete>"
+    status, _, body = send(sqlite_cloud, "POST", f"/{NAME}", "delete", document.encode())
+    assert (status == 400) if told is None else (status == 200 and (b"<Deleted>" in body) is told)
+
+
 def test_policies_and_tags_are_answered_with_204_and_without_a_length(sqlite_cloud: TestCloud) -> None:
     """minio-go took nothing else for a policy that was set until 2021."""
     s3 = bucket(sqlite_cloud, public=True)

@@ -11,7 +11,7 @@ from typing import Any
 from xml.parsers import expat
 
 from mallee.wire.model import Member, Model, Shape
-from mallee.wire.reading import Reader, Unreadable, text_reader
+from mallee.wire.reading import Reader, Unreadable, boolean, text_reader
 
 MOST_LEVELS = 64
 MOST_ELEMENTS = 200_000
@@ -122,6 +122,8 @@ class XmlReaders:
         if shape.type == "map":
             entries = _list("entry", self._entry(shape), self._strict)
             return lambda node: dict(entries(node))
+        if shape.type == "boolean":
+            return _leaf(_boolean)
         return _leaf(text_reader(member, "iso8601"))
 
     def _entry(self, shape: Shape) -> Reader:
@@ -183,6 +185,12 @@ def _list(name: str, element: Reader, strict: bool) -> Reader:
         return out
 
     return read
+
+
+def _boolean(text: str) -> bool:
+    """XML Schema's, which has 1 and 0, too."""
+    found = text.strip()
+    return found == "1" if found in ("0", "1") else boolean(found)
 
 
 def _leaf(convert: Reader) -> Reader:
