@@ -125,6 +125,9 @@ Objects
   locks: by replication                              tests/cloud/test_attacks_objects.py::test_an_original_s_owner_does_not_unlock_its_replica
                                                      tests/cloud/test_attacks_objects.py::test_a_hold_that_came_with_the_original_goes_with_it
   locks: by what is remembered of a bucket           tests/regressions/test_locked_null_versions.py::test_nothing_replaces_it
+  names of form fields that take forever             tests/regressions/test_slow_form_fields.py::test_no_disposition_takes_long
+                                                     tests/regressions/test_slow_form_fields.py::test_such_a_form_is_answered
+  numbers without an end                             tests/cloud/test_attacks_objects.py::test_a_number_without_an_end_is_a_number
   patterns that take forever                         tests/cloud/test_attacks_objects.py::test_a_pattern_of_a_select_takes_seconds_at_most
   manifests of manifests                             tests/cloud/test_attacks_objects.py::test_a_manifest_of_manifests_is_removed_in_bounded_time
 

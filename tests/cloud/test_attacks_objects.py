@@ -466,3 +466,23 @@ def test_a_customer_s_key_is_for_its_own_object(sqlite_cloud: TestCloud) -> None
     assert swift("GET", f"{NAME}/key").status in (400, 403)
     assert swift("COPY", f"{NAME}/key", destination=f"{NAME}/copy").status in (400, 403)
     assert owner.list_objects_v2(Bucket=NAME)["KeyCount"] == 1
+
+
+def test_a_number_without_an_end_is_a_number(sqlite_cloud: TestCloud) -> None:
+    owner = bucket(sqlite_cloud)
+    owner.put_object(Bucket=NAME, Key="key", Body=b"0123456789")
+    upload = owner.create_multipart_upload(Bucket=NAME, Key="copy")["UploadId"]
+    swift, many = Swift(sqlite_cloud.admin), "9" * 5000
+    assert code(owner.get_object, Bucket=NAME, Key="key", Range=f"bytes={many}-") == "InvalidRange"
+    assert owner.get_object(Bucket=NAME, Key="key", Range=f"bytes=5-{many}")["Body"].read() == b"56789"
+    assert owner.get_object(Bucket=NAME, Key="key", Range=f"bytes=-{many}")["Body"].read() == b"0123456789"
+    assert swift("GET", f"{NAME}/key", range=f"bytes={many}-").status == 416
+    copied = {"Bucket": NAME, "Key": "copy", "UploadId": upload, "PartNumber": 1, "CopySource": f"{NAME}/key"}
+    assert code(owner.upload_part_copy, **copied, CopySourceRange=f"bytes=0-{many}") == "InvalidArgument"
+    for method, target, headers in (
+        ("PUT", f"/{NAME}/key", {b"content-length": many}), ("PUT", f"/{NAME}/key", {b"x-amz-decoded-content-length": many}),
+        ("GET", f"/{NAME}?max-keys={many}", {}), ("GET", f"/{NAME}/key?partNumber={many}", {}), ("GET", f"/{NAME}?limit={many}", {}),
+    ):  # fmt: skip
+        path, _, query = target.partition("?")
+        sent = [(b"host", b"mallee.test:8773"), *[(name, value.encode()) for name, value in headers.items()]]
+        assert sqlite_cloud.request(method, path, query, sent, b"")[0] < 500

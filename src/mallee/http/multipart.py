@@ -15,7 +15,14 @@ MOST_FIELD: Final = 20 * 1024  # of one field's value
 MOST_FIELDS: Final = 1024 * 1024  # of everything before the file
 
 _BOUNDARY = re.compile(r";\s*boundary=(?:\"((?:[^\"\\]|\\.){1,200})\"|([^\s;,\"]{1,200}))", re.IGNORECASE)
-_PARAMETER = re.compile(rb";\s*([A-Za-z*]+)\s*=\s*(?:\"((?:[^\"\\]|\\.|\\)*?)\"(?=\s*(?:;|$))|([^\s;\"]*))")
+_END = rb"(?=\s*(?:;|$))"
+_PARAMETER = re.compile(
+    rb";\s*([A-Za-z*]+)\s*=\s*(?:"
+    rb"\"((?:[^\"\\]|\\.)*)\"" + _END + rb"|"  # as it should be
+    rb"\"((?:[^\"\\]|\\[^\"]|\\\"(?!\s*(?:;|$)))*\\?)\"" + _END + rb"|"  # a path of Windows, whose last backslash escapes nothing
+    rb"([^\s;\"]*))"
+)
+"""Each character can be taken in one way only: nobody has been asked who he is, and whoever waits here holds up everybody."""
 _PADDING = b" \t"
 
 _PREAMBLE, _HEADERS, _FIELD, _FILE, _AFTER = range(5)
@@ -180,7 +187,8 @@ def _parameters(disposition: bytes) -> dict[str, str]:
     found: dict[str, str] = {}
     for match in _PARAMETER.finditer(disposition):
         name = match[1].decode("ascii").lower()
-        value = match[2].replace(b'\\"', b'"') if match[2] is not None else match[3]
+        quoted = match[2] if match[2] is not None else match[3]
+        value = quoted.replace(b'\\"', b'"') if quoted is not None else match[4]
         if name == "filename*":
             charset, _, rest = value.partition(b"'")
             if charset.lower() != b"utf-8":

@@ -14,7 +14,6 @@ from typing import Final
 
 from mallee.objects.select.errors import fail
 
-
 MOST_PIECES: Final = 64
 
 
