@@ -37,13 +37,17 @@ def could_be(name: str) -> bool:
 
 def is_regional(name: str, account_id: str, region: str) -> bool:
     """Whether it is a name of the account's own namespace: ``<prefix>-<account>-<region>-an``."""
-    parts = _REGIONAL.fullmatch(name)
+    parts = _regional(name)
     return parts is not None and parts["account"] == account_id and parts["region"] == region
 
 
 def looks_regional(name: str) -> bool:
     """Whether the name is of the form that only accounts' own namespaces have."""
-    return _REGIONAL.fullmatch(name) is not None
+    return _regional(name) is not None
+
+
+def _regional(name: str) -> re.Match[str] | None:
+    return _REGIONAL.fullmatch(name) if len(name) <= 63 else None  # a path brings names of any length
 
 
 def is_access_point(name: str) -> bool:
