@@ -113,6 +113,7 @@ Objects
   headers that hide in an address                    tests/cloud/test_attacks_objects.py::test_no_header_hides_in_another_s_value
                                                      tests/cloud/test_attacks_objects.py::test_an_override_forges_no_header
                                                      tests/cloud/test_attacks_objects.py::test_what_a_configuration_says_forges_no_header
+  redirects to other hosts                           tests/cloud/test_attacks_objects.py::test_a_website_sends_nobody_to_another_host_for_a_slash
   the bucket of images                               tests/cloud/test_attacks_objects.py::test_the_bucket_of_images_is_nobody_s_to_change
   confused deputies: roles of replication            tests/cloud/test_attacks_objects.py::test_a_role_of_the_same_name_is_no_role_to_replicate_with
                                                      tests/cloud/test_attacks_objects.py::test_a_public_policy_that_is_restricted_takes_no_replicas

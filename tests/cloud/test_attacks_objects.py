@@ -486,3 +486,13 @@ def test_a_number_without_an_end_is_a_number(sqlite_cloud: TestCloud) -> None:
         path, _, query = target.partition("?")
         sent = [(b"host", b"mallee.test:8773"), *[(name, value.encode()) for name, value in headers.items()]]
         assert sqlite_cloud.request(method, path, query, sent, b"")[0] < 500
+
+
+def test_a_website_sends_nobody_to_another_host_for_a_slash(sqlite_cloud: TestCloud) -> None:
+    owner = bucket(sqlite_cloud, public=True)
+    allow(owner, "s3:GetObject")
+    owner.put_bucket_website(Bucket=NAME, WebsiteConfiguration={"IndexDocument": {"Suffix": "index.html"}})
+    owner.put_object(Bucket=NAME, Key="/evil.example/index.html", Body=b"x")
+    host = f"{NAME}.{sqlite_cloud.settings.website_domains[0]}"
+    status, headers, _ = sqlite_cloud.request("GET", "//evil.example", "", [(b"host", host.encode())], b"")
+    assert status == 302 and headers["location"] == f"http://{host}//evil.example/"

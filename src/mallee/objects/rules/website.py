@@ -101,7 +101,9 @@ def _quoted(asked: Asked, rest: str) -> str:
 def to_folder(asked: Asked) -> Redirect:
     """To the same path with a slash behind it."""
     query = f"?{quote(asked.query, safe=_IN_ADDRESS)}" if asked.query else ""
-    return Redirect(302, f"/{quote(asked.key, safe=_IN_KEY)}/{query}")
+    path = f"/{quote(asked.key, safe=_IN_KEY)}/{query}"
+    start = f"{asked.scheme}://{quote(asked.host, safe=_IN_ADDRESS)}" if path.startswith("//") else ""  # or it would name another host
+    return Redirect(302, start + path)
 
 
 # ---------------------------------------------------------------------------------------------------------------------- pages
