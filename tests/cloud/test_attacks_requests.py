@@ -64,6 +64,10 @@ def test_every_operation_wants_a_signature(sqlite_cloud: TestCloud) -> None:
             continue
         client = clients.setdefault(handler.service, anonymous(sqlite_cloud, handler.service))
         asked = maker.required(handler.service, model(sqlite_cloud, handler.service, handler.operation))
+        if handler.operation == "DeleteObjects":  # each key is answered for by itself
+            told = method(client, handler.operation)(**asked)
+            assert {each["Code"] for each in told["Errors"]} == {"AccessDenied"} and not told.get("Deleted")
+            continue
         with pytest.raises(ClientError) as caught:
             method(client, handler.operation)(**asked)
         error = caught.value.response
