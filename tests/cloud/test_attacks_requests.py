@@ -72,7 +72,8 @@ def test_every_operation_wants_a_signature(sqlite_cloud: TestCloud) -> None:
             method(client, handler.operation)(**asked)
         error = caught.value.response
         assert error["ResponseMetadata"]["HTTPStatusCode"] in (400, 401, 403), handler.action
-        assert error["Error"]["Code"] in REFUSALS, f"{handler.action}: {error}"
+        head = handler.operation in ("HeadBucket", "HeadObject") and error["Error"]["Code"] == "403"  # whose answers have no body
+        assert head or error["Error"]["Code"] in REFUSALS, f"{handler.action}: {error}"
         assert not [each for each in before if each in str(error["Error"])], handler.action
     assert sqlite_cloud.cloud.dispatcher.faults == 0
 
