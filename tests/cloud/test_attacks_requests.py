@@ -58,7 +58,7 @@ def test_only_what_says_so_is_for_everybody() -> None:
 
 def test_every_operation_wants_a_signature(sqlite_cloud: TestCloud) -> None:
     victim = victims.make(sqlite_cloud)
-    maker, clients, before = isolation.Maker(victim.usual), {}, victim.everything()
+    maker, clients, before = isolation.Maker({**victim.usual, "s3control.AccountId": victim.account.id}), {}, victim.everything()
     for handler in HANDLERS:
         if handler.operation in NOBODY_SIGNS:
             continue
