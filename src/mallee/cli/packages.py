@@ -35,7 +35,7 @@ CEPH = ("librados2",)  # where the bytes of objects are in a pool of Ceph
 CEPH_TESTS = (*CEPH, "ceph-mon", "ceph-mgr", "ceph-osd", "ceph-common")
 S3_CLIENTS = ("s3cmd", "rclone", "restic", "s3fs", "fuse", "nginx-light")
 TESTS = (
-    *NODE, "postgresql-15", "slapd", "ldap-utils", "libsasl2-modules", "busybox-static", "iputils-ping", *CEPH_TESTS, *S3_CLIENTS,
+    *NODE, "libvirt-clients", "postgresql-15", "slapd", "ldap-utils", "libsasl2-modules", "busybox-static", "iputils-ping", *CEPH_TESTS, *S3_CLIENTS,
 )  # fmt: skip
 
 POLICY = Path("/usr/sbin/policy-rc.d")
