@@ -51,7 +51,7 @@ def selecting(sql: str, data: bytes, form: dict[str, Any], output: dict[str, Any
         ("SELECT SUM(CAST(_4 AS DECIMAL)) FROM S3Object", TEXT, CSV, 0.1),
         ("SELECT * FROM S3Object WHERE _1 = 'id0000777'", QUOTED, CSV, 0.3),
         ("SELECT * FROM S3Object WHERE _1 = 'id0000777'", QUOTED, QUOTES, 0.1),
-        ("SELECT s.name FROM S3Object s WHERE s.id = 5", OBJECTS, LINES, 0.25),
+        ("SELECT s.name FROM S3Object s WHERE s.id = 5", OBJECTS, LINES, 0.12),
     ],
 )
 def test_speed(sql: str, text: str, form: dict[str, Any], least: float) -> None:
