@@ -265,6 +265,8 @@ def test_no_text_of_identity_is_matched_in_part() -> None:
             name = path.relative_to(root).as_posix()
             for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
                 partial = re.search(r"\bre\.(match|search)\(|\b_[A-Z_]+\.(match|search)\(", line)
+                if "_CONTROL.search(" in line:  # what must be nowhere in a text is looked for everywhere in it
+                    partial = None
                 dollar = re.search(r're\.compile\(r?["\'].*(?<!\\)\$["\']', line)
                 if dollar or (partial and name not in within):
                     found.append(f"{name}:{number}: {line.strip()}")
